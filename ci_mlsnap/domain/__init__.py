@@ -1,0 +1,1 @@
+"""Values and decisions: frozen, pure, no files, no clock, no network."""

@@ -1,0 +1,108 @@
+"""What the commit says: one status for each state a run can be in.
+
+`failure` is the model's or the code's fault, `error` the infrastructure's: reviewers rely on the difference.
+The important words come first, since a forge cuts what does not fit.
+"""
+
+from __future__ import annotations
+
+from ci_mlsnap.domain.gates import Verdict
+from ci_mlsnap.domain.metrics import headline, shown
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.record import Record
+from ci_mlsnap.domain.status import CommitStatus, State, cut, one_line, status
+from ci_mlsnap.domain.texts import change, counted, duration, size
+
+DIGEST_PREFIX = 12
+"""How many hex digits of the manifest's digest the success text carries, for `verify` to hold against."""
+
+
+def pending(plan: Plan) -> CommitStatus:
+    """Say that training began."""
+    return _status(plan, "pending", f"Training started; its model will be snapshot {plan.name[:12]}")
+
+
+def waiting(plan: Plan, owner: str) -> CommitStatus:
+    """Say for whom the run waits."""
+    return _status(plan, "pending", f"Waiting for another run on volume {_volume(plan)}: {owner}")
+
+
+def concluded(plan: Plan, record: Record) -> CommitStatus:
+    """Say how the run ended, from its record."""
+    match record.outcome:
+        case "good":
+            return _status(plan, "success", _ready(record))
+        case "gate-missed":
+            return _status(plan, "failure", _missed(record))
+        case "reused":
+            return _reused(plan, record)
+        case "cancelled":
+            return _status(plan, "error", "Cancelled; no snapshot was made")
+        case "nothing":
+            return _status(plan, "success", f"Nothing to train: {record.reason}")
+        case "failed":
+            return _failed(plan, record)
+
+
+def gone(context: str, sha: str, name: str) -> CommitStatus:
+    """Say that a snapshot announced before is not there any more."""
+    return status(sha, context, "error", f"Snapshot {name[:12]} is gone from the storage")
+
+
+def _status(plan: Plan, state: State, text: str) -> CommitStatus:
+    return status(plan.commit, plan.context, state, text, plan.target_url)
+
+
+def _volume(plan: Plan) -> str:
+    return plan.volume.name if plan.volume else ""
+
+
+def _ready(record: Record) -> str:
+    volume = record.volume
+    if volume is None:
+        return "Snapshot ready"
+    held = counted(volume.files, "file") + " " + size(volume.bytes)
+    contents = held if volume.files else "contents not inventoried"
+    parts = [f"Snapshot {_short(volume.snapshot)} ready: {_headline(record)}{contents}"]
+    parts.append(f"manifest {volume.manifest_digest[:DIGEST_PREFIX]}")
+    return ", ".join(parts)
+
+
+def _headline(record: Record) -> str:
+    name = headline(record.metrics.scalars, tuple(gate.metric for gate in record.gates))
+    if name is None:
+        return ""
+    value = record.metrics.scalars[name]
+    moved = change(name, value, record.baseline_metrics.get(name))
+    against = f" ({moved} vs {_short(record.baseline)})" if moved and record.baseline else ""
+    return f"{cut(one_line(name), 30)} {shown(value)}{against}, "
+
+
+def _missed(record: Record) -> str:
+    verdict = record.verdict or Verdict(good=False)
+    reasons = "; ".join(cut(one_line(finding.text), 60) for finding in verdict.missed)
+    return f"Gate missed: {cut(reasons, 90)}; snapshot kept, not advanced"
+
+
+def _reused(plan: Plan, record: Record) -> CommitStatus:
+    good = record.verdict is None or record.verdict.good
+    if plan.answered_how == "own":
+        text = _ready(record) if good else _missed(record)
+    else:
+        why = "same files as" if plan.answered_how == "same-tree" else "no training input changed since"
+        used = f"Not trained: {why} {_short(plan.answered_by)}; its snapshot is used."
+        text = f"{used} {_headline(record)}".rstrip(", ")
+    return _status(plan, "success" if good else "failure", text)
+
+
+def _failed(plan: Plan, record: Record) -> CommitStatus:
+    models_fault = 10 <= record.exit_code < 20
+    after = f" after {duration(record.steps['train'])}" if "train" in record.steps else ""
+    text = f"{cut(one_line(record.reason), 100)}{after if record.exit_code == 10 else ''}; no snapshot"
+    return _status(plan, "failure" if models_fault else "error", text)
+
+
+def _short(name: str) -> str:
+    parsed = SnapshotName.parse_or_none(name)
+    return parsed.short if parsed else name[:12]

@@ -1,0 +1,91 @@
+"""The plan: everything a run will do, decided before anything is done, printable and with a digest."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from ci_mlsnap.domain.event import Event
+from ci_mlsnap.domain.gates import Gate
+from ci_mlsnap.domain.manifest import FilesMode
+from ci_mlsnap.domain.metrics import Scalar
+
+Isolation = Literal["workspace", "in-place"]
+Action = Literal["train", "announce", "nothing"]
+
+
+class VolumePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One volume as the run will use it; paths are absolute."""
+
+    name: str
+    path: str
+    driver: str
+    store: str
+    view: str = ""
+    private: bool
+    isolation: Isolation
+
+
+class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is run, and where: `command` is an argument list, or one text for `/bin/sh -c`.
+
+    `worktree` asks for a work tree of its own at the commit, because the checkout is another one; `folder` is
+    the project's place below the work tree's root. `timeout` in seconds, 0 for none.
+    """
+
+    command: tuple[str, ...] | str
+    timeout: float = 0.0
+    environment: tuple[str, ...] = ()
+    metrics_file: str = ""
+    worktree: bool = False
+    top: str
+    folder: str = "."
+    start: Literal["parent", "empty"] = "parent"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision of `begin`. `conclude` acts on it alone and reads nothing from the checkout.
+
+    `action`: train and snapshot; announce the version `answered_by` again; or nothing, with the `reason`.
+    `parent` names the snapshot training starts from, `baseline` the one gates compare with.
+    """
+
+    action: Action
+    reason: str = ""
+    project: str
+    model: str
+    event: Event
+    commit: str = ""
+    tree: str = ""
+    parents: tuple[str, ...] = ()
+    subject: str = ""
+    shallow: bool = False
+    inputs_digest: str = ""
+    name: str = ""
+    dirty: bool = False
+    volume: VolumePlan | None = None
+    training: TrainingPlan | None = None
+    parent: str = ""
+    baseline: str = ""
+    baseline_metrics: dict[str, Scalar] = {}
+    gates: tuple[Gate, ...] = ()
+    files_mode: FilesMode = "changed"
+    answered_by: str = ""
+    answered_how: str = ""
+    advance: bool = False
+    context: str = ""
+    target_url: str = ""
+    lease_wait: float = 1800.0
+    tool: str
+
+
+def encode(plan: Plan) -> bytes:
+    """Give the plan's canonical bytes."""
+    return msgspec.json.encode(plan, order="deterministic")
+
+
+def digest(plan: Plan) -> str:
+    """Give the digest that passes from `begin` to `conclude`."""
+    return hashlib.sha256(encode(plan)).hexdigest()

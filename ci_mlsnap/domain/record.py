@@ -1,0 +1,76 @@
+"""The record: what one run did. Status, comment, summary, page, terminal and JSON are made from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ci_mlsnap.domain.gates import Gate, Verdict
+from ci_mlsnap.domain.metrics import Metrics, Scalar
+
+Outcome = Literal["good", "gate-missed", "failed", "cancelled", "reused", "nothing"]
+
+
+class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened to one volume. `storage_seconds` is the time from freeze to publish; `files`, `bytes`
+    are the snapshot's, `copied_bytes` those that had to be written anew for it."""
+
+    name: str
+    driver: str
+    way: str
+    volume_id: str
+    path: str
+    snapshot: str = ""
+    native_id: str = ""
+    manifest_digest: str = ""
+    storage_seconds: float = 0.0
+    files: int = 0
+    bytes: int = 0
+    copied_bytes: int = 0
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One attempt at one commit. `steps` are seconds by step name; `error` is a slug with `reason` for people.
+
+    `argv` is the training command as planned; `passed_variables` are names only, never values.
+    """
+
+    format: Literal["mlsnap/record/1"]
+    outcome: Outcome
+    project: str
+    model: str
+    commit: str
+    tree: str = ""
+    parents: tuple[str, ...] = ()
+    subject: str = ""
+    ref: str = ""
+    event: str = ""
+    pull_request: int = 0
+    actor: str = ""
+    run_url: str = ""
+    run_attempt: int = 1
+    attempt: int = 1
+    sequence: int = 0
+    argv: tuple[str, ...] | str = ()
+    host: str = ""
+    image: str = ""
+    packages_digest: str = ""
+    passed_variables: tuple[str, ...] = ()
+    volume: VolumeRecord | None = None
+    metrics: Metrics = Metrics()
+    baseline: str = ""
+    baseline_metrics: dict[str, Scalar] = {}
+    gates: tuple[Gate, ...] = ()
+    verdict: Verdict | None = None
+    error: str = ""
+    reason: str = ""
+    exit_code: int = 0
+    log_tail: str = ""
+    steps: dict[str, float] = {}
+    created: str = ""
+    plan_digest: str = ""
+    plan_checked: bool = True
+    announced: tuple[str, ...] = ()
+    queued: tuple[str, ...] = ()
+    tool: str

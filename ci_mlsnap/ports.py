@@ -1,0 +1,306 @@
+"""The shapes that adapters fill: storage driver, forge, build, repository, progress.
+
+Adapters translate and decide nothing; their library's types and exceptions stop at their edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ci_mlsnap.domain.event import Event
+from ci_mlsnap.domain.manifest import Inventory, Manifest, ManifestHeader
+from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.domain.status import CommitStatus
+
+# -- storage -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a driver can do, as a value. `way` names how it snapshots; `instant` is true when the time does
+    not grow with the volume's size; `enforced_read_only` when even the owner cannot write to a snapshot."""
+
+    way: str
+    instant: bool
+    enforced_read_only: bool
+    swap: bool
+    in_place: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What a driver found about its volume, for preflight and `doctor`. Sizes in bytes."""
+
+    volume_id: str
+    way: str
+    why: str
+    file_system: str
+    free_bytes: int
+    total_bytes: int
+    free_inodes: int
+    snapshots: int
+    foreign: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A snapshot as the storage knows it. `marker` is None for a foreign one, of which nothing else is said."""
+
+    name: str
+    marker: Marker | None
+    native_id: str = ""
+    holds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """An unnamed, private, unchanging copy of a live tree with its inventory; visible to nobody until sealed.
+
+    `token` finds it again after a crash. `copied_bytes` were written anew.
+    """
+
+    token: str
+    path: Path
+    inventory: Inventory
+    copied_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What a restore did: by `swap` the displaced tree stands at `displaced`, by `sync` files were replaced."""
+
+    way: Literal["swap", "sync", "none"]
+    displaced: Path | None = None
+    changed: int = 0
+
+
+class Driver(Protocol):
+    """One volume on one storage. Every method raises only errors of `ci_mlsnap.errors`.
+
+    Names are checked going in and coming out; nothing without our marker is ever changed or deleted.
+    Reading methods write nothing.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def volume_id(self) -> str:
+        """The id recorded for this volume; empty while there is none."""
+
+    def probe(self) -> Probe:
+        """Look at the volume without changing it. Raises `VolumeMissing`, `VolumeRefused`, `StorageFailed`."""
+
+    def initialise(self, *, project: str, model: str) -> str:
+        """Make the volume and its store where missing, bind them to project and model, give the volume's id.
+
+        Doing it again changes nothing. Raises `VolumeForeign` for a volume of another id or model,
+        `VolumeRefused`, `StoreRefused`, `StorageFailed`.
+        """
+
+    def state_folder(self) -> Path:
+        """Where state lives: never inside what is snapshotted or restored."""
+
+    def freeze(self, source: Path, *, parent: SnapshotName | None, full: bool, inventory: bool) -> Frozen:
+        """Make an unchanging copy of `source` (live tree or workspace).
+
+        `parent` is the version whose unchanged files may be shared; `full` reads every file again;
+        `inventory=False` walks nothing (entries are then empty) where the storage can freeze without a walk.
+        Raises `TreeUnsupported`, `LinkEscapes`, `StorageFull`, `StorageFailed`; nothing is left behind then.
+        """
+
+    def discard(self, token: str) -> None:
+        """Remove what `freeze` made, if it is still there."""
+
+    def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
+        """Publish the frozen tree under `marker.name`, durably and without replacing anything.
+
+        Create-if-absent: the same marker again returns the existing snapshot, and the frozen tree is discarded.
+        Raises `SnapshotConflict` for ours with another marker, `SnapshotForeign` for what is not ours,
+        `StorageUnknown` when the outcome cannot be told even by looking up the name.
+        """
+
+    def get(self, name: SnapshotName) -> Snapshot | None:
+        """Look one up by name; None when there is nothing under it."""
+
+    def list(self) -> Sequence[Snapshot]:
+        """All snapshots, foreign ones included, in the order of their names."""
+
+    def used_names(self) -> Iterable[SnapshotName]:
+        """Every name that was ever published here, pruned ones included."""
+
+    def manifest_header(self, name: SnapshotName) -> ManifestHeader:
+        """Read the header inside the snapshot. Raises `NoSuchVersion`, `IntegrityDamage`."""
+
+    def manifest(self, name: SnapshotName) -> Manifest:
+        """Read the manifest inside the snapshot and hold it against the marker.
+
+        Raises `NoSuchVersion`, `IntegrityDamage`."""
+
+    def view(self, name: SnapshotName) -> Path:
+        """The read-only path of a snapshot. Raises `NoSuchVersion`."""
+
+    def read_back(self, name: SnapshotName) -> None:
+        """Open the snapshot as a reader would and hold every entry's facts against the manifest.
+
+        Raises `IntegrityDamage` naming the first difference, `NoSuchVersion`."""
+
+    def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
+        """Make the live tree equal to the snapshot, bit for bit; None picks the best way.
+
+        By swap a reader sees the old or the new tree, whole. Interrupted, it can be run again.
+        Raises `IntegrityDamage` before anything changed, `VolumeForeign`, `NoSuchVersion`, `StorageFull`.
+        """
+
+    def clone(self, name: SnapshotName | None, destination: Path) -> Path:
+        """Make a writable private copy at `destination`, which must not exist; None gives an empty tree."""
+
+    def remove_clone(self, destination: Path) -> None:
+        """Remove a clone made here; does nothing when it is gone."""
+
+    def hold(self, name: SnapshotName, owner: str) -> None:
+        """Keep the snapshot from being deleted until `owner` releases it. Raises `NoSuchVersion`."""
+
+    def release_hold(self, name: SnapshotName, owner: str) -> None:
+        """Take one hold back; does nothing when there is none."""
+
+    def delete(self, name: SnapshotName) -> None:
+        """Delete one of ours; gone is fine. Raises `SnapshotHeld`, `SnapshotForeign`."""
+
+    def links(self, name: SnapshotName) -> Mapping[str, str]:
+        """Places where a person can look at the snapshot, by label: `path`, and what else the storage has."""
+
+
+# -- forge -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What the forge answered to a status."""
+
+    url: str = ""
+
+
+class Forge(Protocol):
+    """Where commits are looked at. Raises only `ForgeUnavailable`, `ForgeForbidden`, `ForgeRejected`."""
+
+    def post_status(self, repository: str, status: CommitStatus) -> Sent:
+        """Send one status; sending it twice is harmless."""
+
+    def may_post(self, repository: str) -> str:
+        """Say what would stop a status: empty when nothing is known to."""
+
+
+# -- build (the CI) ----------------------------------------------------------------------------------
+
+
+class Build(Protocol):
+    """The CI we run in, or none. Reading the environment and writing to the log are separate jobs."""
+
+    name: str
+
+    def event(self) -> Event:
+        """Say what triggered the build. Raises `UsageError`, `Refused`."""
+
+    def group(self, title: str) -> None:
+        """Open a section of the log and close the one before; an empty title only closes."""
+
+    def error(self, text: str, *, file: str = "", line: int = 0) -> None:
+        """Show an error where the CI shows errors, besides the terminal."""
+
+    def fence(self) -> None:
+        """Keep what follows in the log from being read as the CI's commands, until `unfence`."""
+
+    def unfence(self) -> None:
+        """End the fence."""
+
+    def output(self, values: Mapping[str, str]) -> None:
+        """Hand values to later steps, where the CI has a way to."""
+
+    def summary(self, markdown: str) -> None:
+        """Add to the build's summary page, where the CI has one."""
+
+
+# -- repository --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommitFacts:
+    """What git says of a commit. `subject` is a stranger's text; `time` is the committer's, ISO 8601."""
+
+    sha: str
+    tree: str
+    parents: tuple[str, ...]
+    subject: str
+    author: str = ""
+    time: str = ""
+
+
+class Repository(Protocol):
+    """The git work tree. Raises `NotARepository`, `NoCommit`, `GitFailed`."""
+
+    top: Path
+    common_folder: Path
+
+    def head(self) -> str: ...
+
+    def branch(self) -> str: ...
+
+    def commit(self, revision: str) -> CommitFacts: ...
+
+    def resolve(self, revision: str) -> str: ...
+
+    def has(self, sha: str) -> bool: ...
+
+    def fetch(self, sha: str) -> bool: ...
+
+    def is_shallow(self) -> bool: ...
+
+    def dirty_paths(self, *, below: Path) -> Sequence[str]: ...
+
+    def ancestors(self, revision: str, *, limit: int) -> Sequence[str]: ...
+
+    def log(self, revision: str, *, limit: int) -> Sequence[CommitFacts]: ...
+
+    def root_commit(self) -> str: ...
+
+    def origin(self) -> str: ...
+
+    def default_branch(self) -> str: ...
+
+    def inputs_digest(self, sha: str, patterns: Sequence[str], *, below: str) -> str: ...
+
+    def file_at(self, sha: str, path: str) -> bytes | None: ...
+
+    def is_tracked(self, path: Path) -> bool: ...
+
+    def add_worktree(self, sha: str, destination: Path) -> None: ...
+
+    def remove_worktree(self, destination: Path) -> None: ...
+
+    def checkout(self, revision: str) -> None: ...
+
+
+# -- progress ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One line of progress: a step's name, how it ended, what it found, how long it took in seconds."""
+
+    name: str
+    state: Literal["ok", "note", "missed", "failed", "waiting"]
+    text: str
+    seconds: float | None = None
+    details: tuple[str, ...] = field(default=())
+
+
+class Progress(Protocol):
+    """An observer of a run."""
+
+    def step(self, step: Step) -> None: ...
+
+    def group(self, title: str) -> None: ...
