@@ -1,0 +1,1 @@
+"""Settings: strict reading, three levels of trust, one precedence. `keys.py` has every key."""

@@ -1,0 +1,287 @@
+"""Every key of the configuration: who may set it, what it accepts, what it does. Nothing else lists keys."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from ci_mlsnap.config import kinds
+from ci_mlsnap.config.kinds import Kind
+from ci_mlsnap.config.levels import Level
+
+KeyPath = tuple[str, ...]
+"""A key with its tables: `("gates", "accuracy", "min")`. In the table of keys `*` stands for a name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """One key. `level` is the least trusted level that may set it; `only_less` lets the tested commit of a
+    change request lower the value but never raise it. `default` and `example` are for the reference."""
+
+    path: KeyPath
+    level: Level
+    kind: Kind
+    text: str
+    default: str
+    example: str
+    only_less: bool = False
+
+
+KEYS: tuple[Key, ...] = (
+    Key(
+        path=("model",),
+        level=Level.REPOSITORY,
+        kind=kinds.LABEL,
+        text="The model's name; the commit status has the context `mlsnap/<model>`.",
+        default="the repository's name, or the folder's in a sub-project",
+        example='model = "digits"',
+    ),
+    Key(
+        path=("project",),
+        level=Level.REPOSITORY,
+        kind=kinds.PROJECT,
+        text="The project that snapshots are marked with, so that ours are told from others.",
+        default="`owner/name` of the remote `origin`, else the root commit",
+        example='project = "acme/digits"',
+    ),
+    Key(
+        path=("on_fork",),
+        level=Level.OPERATOR,
+        kind=kinds.choice("skip", "fail"),
+        text="What happens on a change request of a fork or a bot, which gets no secrets: "
+        "nothing, with exit code 0, or a failure with exit code 40.",
+        default='"skip"',
+        example='on_fork = "fail"',
+    ),
+    Key(
+        path=("train", "command"),
+        level=Level.TESTED,
+        kind=kinds.COMMAND,
+        text="The training command. A string goes to `/bin/sh -c`; an array is run without a shell. "
+        '`train = "python train.py"` is short for it.',
+        default="what follows `--` on the command line",
+        example='train.command = ["python", "train.py"]',
+    ),
+    Key(
+        path=("train", "timeout"),
+        level=Level.TESTED,
+        kind=kinds.DURATION,
+        text="How long training may run before it is stopped with all its descendants; 0 for no limit. "
+        "A change request may only shorten it.",
+        default="0",
+        example='train.timeout = "6h"',
+        only_less=True,
+    ),
+    Key(
+        path=("train", "env"),
+        level=Level.REPOSITORY,
+        kind=kinds.VARIABLES,
+        text="Environment variables that training gets besides the usual ones. Secrets of mlsnap never pass.",
+        default="none",
+        example='train.env = ["HF_TOKEN"]',
+    ),
+    Key(
+        path=("train", "inputs"),
+        level=Level.REPOSITORY,
+        kind=kinds.GLOBS,
+        text="The files that the model depends on. A commit that changes none of them uses the version "
+        "that is already there.",
+        default="all files of the commit",
+        example='train.inputs = ["*.py", "params.toml"]',
+    ),
+    Key(
+        path=("train", "start"),
+        level=Level.REPOSITORY,
+        kind=kinds.choice("parent", "empty"),
+        text="What training finds in its workspace: the files of the nearest ancestor's version, or nothing.",
+        default='"parent"',
+        example='train.start = "empty"',
+    ),
+    Key(
+        path=("volume",),
+        level=Level.REPOSITORY,
+        kind=kinds.PATH,
+        text="Short for the `path` of the one volume, which then has its folder's name.",
+        default='"models"',
+        example='volume = "models"',
+    ),
+    Key(
+        path=("volumes", "*", "path"),
+        level=Level.REPOSITORY,
+        kind=kinds.PATH,
+        text="The folder that training writes its model to. Inside the work tree it is private to it; "
+        "elsewhere it is shared.",
+        default='"models", for a volume of that name',
+        example='volumes.models.path = "/srv/ml/digits"',
+    ),
+    Key(
+        path=("volumes", "*", "driver"),
+        level=Level.REPOSITORY,
+        kind=kinds.choice("local"),
+        text="The storage that the volume is on: any local file system.",
+        default='"local"',
+        example='volumes.models.driver = "local"',
+    ),
+    Key(
+        path=("volumes", "*", "store"),
+        level=Level.REPOSITORY,
+        kind=kinds.PATH,
+        text="Where snapshots are kept.",
+        default="`<git folder>/mlsnap/<name>` for a private volume, `.mlsnap/<name>` beside a shared one",
+        example='volumes.models.store = "/srv/ml/history/digits"',
+    ),
+    Key(
+        path=("volumes", "*", "view"),
+        level=Level.REPOSITORY,
+        kind=kinds.INNER_PATH,
+        text="A link in the work tree that leads to the version of the checked-out commit. For shared volumes.",
+        default="no view",
+        example='volumes.models.view = "models"',
+    ),
+    Key(
+        path=("volumes", "*", "isolation"),
+        level=Level.REPOSITORY,
+        kind=kinds.choice("workspace", "in-place"),
+        text="Where training writes: a workspace of its own, or the live tree.",
+        default='"workspace" for a shared volume, "in-place" for a private one',
+        example='volumes.models.isolation = "workspace"',
+    ),
+    Key(
+        path=("gates", "*", "min"),
+        level=Level.REPOSITORY,
+        kind=kinds.number(),
+        text="The least value of the metric that is good.",
+        default="no bound",
+        example="gates.accuracy.min = 0.95",
+    ),
+    Key(
+        path=("gates", "*", "max"),
+        level=Level.REPOSITORY,
+        kind=kinds.number(),
+        text="The greatest value of the metric that is good.",
+        default="no bound",
+        example="gates.loss.max = 0.3",
+    ),
+    Key(
+        path=("gates", "*", "max_drop"),
+        level=Level.REPOSITORY,
+        kind=kinds.number(least=0),
+        text="How far the metric may fall below the baseline, the newest good version of the base branch.",
+        default="no bound",
+        example="gates.accuracy.max_drop = 0.01",
+    ),
+    Key(
+        path=("gates", "*", "max_rise"),
+        level=Level.REPOSITORY,
+        kind=kinds.number(least=0),
+        text="How far the metric may rise above the baseline.",
+        default="no bound",
+        example="gates.loss.max_rise = 0.02",
+    ),
+    Key(
+        path=("metrics", "file"),
+        level=Level.REPOSITORY,
+        kind=kinds.INNER_PATH,
+        text="The file with the metrics that training writes.",
+        default="`metrics.json`, else what dvclive wrote",
+        example='metrics.file = "out/scores.json"',
+    ),
+    Key(
+        path=("manifest", "files"),
+        level=Level.REPOSITORY,
+        kind=kinds.choice("changed", "full", "none"),
+        text="How files get their digest into the manifest: read when changed, always read, or not listed at all.",
+        default='"changed"',
+        example='manifest.files = "full"',
+    ),
+    Key(
+        path=("live", "follow"),
+        level=Level.REPOSITORY,
+        kind=kinds.BRANCHES,
+        text="The branches whose good versions become the live tree.",
+        default="the default branch",
+        example='live.follow = ["main"]',
+    ),
+    Key(
+        path=("lease", "wait"),
+        level=Level.REPOSITORY,
+        kind=kinds.DURATION,
+        text="How long a run waits for another one that uses the same volume.",
+        default='"30m"',
+        example='lease.wait = "10m"',
+    ),
+    Key(
+        path=("forge", "url"),
+        level=Level.OPERATOR,
+        kind=kinds.ENDPOINT,
+        text="The base URL of the forge's API. The token is sent there and nowhere else.",
+        default='what the CI says, else "https://api.github.com"',
+        example='forge.url = "https://github.example.com/api/v3"',
+    ),
+    Key(
+        path=("forge", "ca"),
+        level=Level.OPERATOR,
+        kind=kinds.PATH,
+        text="A file with the certificates of the authority that signs the forge's.",
+        default="the certificates that the system trusts",
+        example='forge.ca = "/etc/ssl/example-ca.pem"',
+    ),
+    Key(
+        path=("forge", "repository"),
+        level=Level.OPERATOR,
+        kind=kinds.FORGE_REPOSITORY,
+        text="The repository that statuses are posted to.",
+        default="what the CI says, else `owner/name` of the remote `origin`",
+        example='forge.repository = "acme/digits"',
+    ),
+)
+
+SHORT_FORMS: dict[KeyPath, KeyPath] = {("train",): ("train", "command")}
+"""A table's name that may hold a plain value, and the key which that value is then given to."""
+
+_CREDENTIAL = re.compile(
+    r"(?:^|[^a-z])(?:token|password|passwd|passphrase|secret|credential|api[_-]?key|private[_-]?key)s?(?:[^a-z]|$)"
+    r"|(?:token|password|secret)$"
+)
+
+
+def find(path: KeyPath) -> Key | None:
+    """Give the key that stands at this path."""
+    return next((key for key in KEYS if _fits(key.path, path)), None)
+
+
+def is_table(path: KeyPath) -> bool:
+    """Tell whether keys stand below this path."""
+    return any(len(key.path) > len(path) and _fits(key.path[: len(path)], path) for key in KEYS)
+
+
+def names_below(path: KeyPath) -> list[str]:
+    """Give the names that may stand directly below this path; empty where any name may."""
+    depth = len(path)
+    below = (key.path[depth] for key in KEYS if len(key.path) > depth and _fits(key.path[:depth], path))
+    return [name for name in dict.fromkeys(below) if name != "*"]
+
+
+def suggestion(path: KeyPath) -> str:
+    """Give the key that was probably meant by an unknown one, as it is written; empty when none is near."""
+    *tables, name = path
+    near = difflib.get_close_matches(name.lower(), names_below(tuple(tables)), n=1)
+    if near:
+        return shown((*tables, near[0]))
+    elsewhere = [key for key in KEYS if key.path[-1] == name.lower()]
+    return shown(elsewhere[0].path).replace("*", "<name>") if elsewhere else ""
+
+
+def is_credential(name: str) -> bool:
+    """Tell whether an unknown key's name says that its value is a secret."""
+    return _CREDENTIAL.search(name.lower()) is not None
+
+
+def shown(path: KeyPath) -> str:
+    """Write a path as TOML does, with quotes where a name needs them."""
+    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_*-]+", part) else f'"{part}"' for part in path)
+
+
+def _fits(pattern: KeyPath, path: KeyPath) -> bool:
+    return len(pattern) == len(path) and all(a in ("*", b) for a, b in zip(pattern, path, strict=True))

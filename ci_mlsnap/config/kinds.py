@@ -1,0 +1,210 @@
+"""Kinds of values: how each is read, how it is described to people, and its JSON Schema."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ci_mlsnap.config.durations import seconds
+from ci_mlsnap.domain.names import is_label, is_project
+
+
+class WrongValue(Exception):
+    """The value is not of the kind. The text says what is wrong with it, and never quotes it whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of value. `read` gives the value in its final type or raises `WrongValue`."""
+
+    accepts: str
+    schema: Mapping[str, object]
+    read: Callable[[object], object]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise WrongValue(f"is {type_name(value)}, not a string")
+    if not value.strip() or "\0" in value:
+        raise WrongValue("is empty" if not value.strip() else "holds a NUL character")
+    return value
+
+
+def type_name(value: object) -> str:
+    """Name a TOML value's type as people call it."""
+    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array"}
+    return names.get(type(value), "an array" if isinstance(value, tuple) else "a table")
+
+
+def _checked(accepts: str, fits: Callable[[str], bool], pattern: str) -> Kind:
+    def read(value: object) -> object:
+        text = _text(value)
+        if not fits(text):
+            raise WrongValue("is not accepted")
+        return text
+
+    return Kind(accepts=accepts, schema={"type": "string", "pattern": pattern}, read=read)
+
+
+def choice(*options: str) -> Kind:
+    """One of a few words."""
+
+    def read(value: object) -> object:
+        if value not in options or not isinstance(value, str):
+            raise WrongValue(f"is {type_name(value)}" if not isinstance(value, str) else "is none of these words")
+        return value
+
+    shown = ", ".join(f'"{option}"' for option in options)
+    return Kind(
+        accepts=shown if len(options) == 1 else f"one of {shown}", schema={"enum": list(options)}, read=read
+    )
+
+
+def strings(accepts: str, fits: Callable[[str], bool], pattern: str) -> Kind:
+    """An array of at least one string, each of which fits."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, list | tuple):
+            raise WrongValue(f"is {type_name(value)}, not an array")
+        if not value:
+            raise WrongValue("is an empty array")
+        for number, item in enumerate(value, 1):
+            if not fits(_text(item)):
+                raise WrongValue(f"has an item (number {number}) that is not accepted")
+        return tuple(value)
+
+    items = {"type": "string", "pattern": pattern}
+    return Kind(accepts=accepts, schema={"type": "array", "minItems": 1, "items": items}, read=read)
+
+
+def number(*, least: float | None = None) -> Kind:
+    """A finite number; a boolean is none, and neither is a number in quotes."""
+
+    def read(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise WrongValue(f"is {type_name(value)}, not a number")
+        if abs(value) > 1e300 or not math.isfinite(value):
+            raise WrongValue("is not a finite number")
+        if least is not None and value < least:
+            raise WrongValue(f"is less than {least:g}")
+        return float(value)
+
+    schema: dict[str, object] = {"type": "number"} | ({} if least is None else {"minimum": least})
+    return Kind(accepts="a number" if least is None else f"a number, {least:g} or more", schema=schema, read=read)
+
+
+def _duration(value: object) -> object:
+    found = seconds(value)
+    if found is None:
+        raise WrongValue("is no duration")
+    return found
+
+
+def _command(value: object) -> object:
+    if isinstance(value, str):
+        return _text(value)
+    if not isinstance(value, list | tuple) or not value:
+        raise WrongValue(f"is {type_name(value)}" if value not in ([], ()) else "is an empty array")
+    if not all(isinstance(item, str) and "\0" not in item for item in value) or not value[0]:
+        raise WrongValue("has an item that is no string, or no program's name in front")
+    return tuple(value)
+
+
+def _is_inside(text: str) -> bool:
+    return not text.startswith("/") and ".." not in text.split("/") and text.rstrip("/") not in ("", ".")
+
+
+def _is_branch(text: str) -> bool:
+    return (
+        re.fullmatch(r"(?!-|refs/|/)[^\s\x00-\x20\x7f~^:?*\[\\]+(?<!/)(?<!\.lock)", text) is not None
+        and ".." not in text
+    )
+
+
+def _is_variable(text: str) -> bool:
+    ours = text.startswith(("MLSNAP_", "ACTIONS_")) or text in ("GITHUB_TOKEN", "GH_TOKEN")
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text, re.ASCII) is not None and not ours
+
+
+def _is_endpoint(text: str) -> bool:
+    """Tell whether a token may be sent to this URL: https, or http to this machine itself; no login in it."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        clean = (
+            parts.username is None
+            and not parts.query
+            and not parts.fragment
+            and re.search(r"[\s\x00-\x20]", text) is None
+        )
+        return (
+            clean and bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+        )
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+LABEL = _checked(
+    "lower-case letters, digits and hyphens, at most 63, no hyphen in front",
+    is_label,
+    "^[a-z0-9][a-z0-9-]{0,62}$",
+)
+PROJECT = _checked('"owner/name"', is_project, "^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*$")
+FORGE_REPOSITORY = _checked(
+    '"owner/name"',
+    lambda text: (
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*/(?!\.{1,2}$)[A-Za-z0-9._-]+", text, re.ASCII) is not None
+    ),
+    "^[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]+$",
+)
+PATH = _checked("a path", lambda text: text == text.strip(), "^\\S(.*\\S)?$")
+INNER_PATH = _checked(
+    "a relative path inside the project's folder, without `..`",
+    _is_inside,
+    "^(?!/)(?!(.*/)?\\.\\.(/|$))(?!\\./?$).+$",
+)
+ENDPOINT = _checked(
+    "an https URL without a login (http only to this machine itself)", _is_endpoint, "^https?://[^@?#\\s]+$"
+)
+DURATION = Kind(
+    accepts='a duration such as "90s", "30m", "6h", "2d", or a number of seconds',
+    schema={
+        "anyOf": [
+            {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[smhd]$"},
+            {"type": "number", "minimum": 0},
+        ]
+    },
+    read=_duration,
+)
+COMMAND = Kind(
+    accepts="a string for /bin/sh, or an array of a program and its arguments",
+    schema={
+        "anyOf": [
+            {"type": "string", "minLength": 1},
+            {"type": "array", "minItems": 1, "items": {"type": "string"}},
+        ]
+    },
+    read=_command,
+)
+VARIABLES = strings(
+    "an array of names of environment variables, none of mlsnap's or of the CI's own",
+    _is_variable,
+    "^(?!MLSNAP_|ACTIONS_|(GITHUB|GH)_TOKEN$)[A-Za-z_][A-Za-z0-9_]*$",
+)
+GLOBS = strings('an array of patterns inside the project\'s folder, such as ["*.py"]', _is_inside, "^(?!/).+$")
+BRANCHES = strings(
+    'an array of branch names, such as ["main"]; no patterns',
+    _is_branch,
+    "^(?!-|refs/|/)[^\\s~^:?*\\[\\\\]+$",
+)

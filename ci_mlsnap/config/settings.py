@@ -1,0 +1,79 @@
+"""The settings that a run acts on: checked, complete, and frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ci_mlsnap.config.levels import Origin
+from ci_mlsnap.domain.gates import Gate
+from ci_mlsnap.domain.manifest import FilesMode
+from ci_mlsnap.domain.plan import Isolation
+
+
+class TrainSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to train. An empty `command` means that none is set; `timeout` in seconds, 0 for none."""
+
+    command: tuple[str, ...] | str = ""
+    timeout: float = 0.0
+    env: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    start: Literal["parent", "empty"] = "parent"
+
+
+class VolumeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The model volume. Paths are as they were written: `resolved` makes them absolute. Empty texts mean the
+    default that depends on where the volume is, and so does `isolation` None."""
+
+    name: str = "models"
+    path: str = "models"
+    driver: str = "local"
+    store: str = ""
+    view: str = ""
+    isolation: Isolation | None = None
+
+
+class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where statuses go. `ca` is the path of a certificate bundle, empty for the system's."""
+
+    url: str = "https://api.github.com"
+    ca: str = ""
+    repository: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings. `follow` is empty for the default branch, `lease_wait` in seconds.
+
+    `origins` tells for each key, written with dots, which source set it. `notes` are sentences for people
+    about what was read and deliberately not used.
+    """
+
+    model: str
+    project: str = ""
+    train: TrainSettings = TrainSettings()
+    volume: VolumeSettings = VolumeSettings()
+    gates: tuple[Gate, ...] = ()
+    metrics_file: str = ""
+    files_mode: FilesMode = "changed"
+    follow: tuple[str, ...] = ()
+    lease_wait: float = 1800.0
+    forge: ForgeSettings = ForgeSettings()
+    on_fork: Literal["skip", "fail"] = "skip"
+    origins: dict[str, Origin] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller knows of the repository and the CI; used where no source sets the key."""
+
+    model: str
+    project: str = ""
+    forge_url: str = "https://api.github.com"
+    forge_repository: str = ""
+
+
+def resolved(path: str, folder: Path) -> Path:
+    """Make a path of the settings absolute: a relative one counts from the project's folder."""
+    return folder / path
