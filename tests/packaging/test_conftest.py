@@ -43,7 +43,7 @@ def test_what_fails_as_another_user_fails_here_with_its_kind(
     secret.write_text("x")
     secret.chmod(0o600)
     with pytest.raises(FailedAsUser, match="secret") as failure:
-        as_user(ordinary_users[1], lambda: secret.read_text())
+        as_user(ordinary_users[1], secret.read_text)
     assert failure.value.kind == "PermissionError"
 
 

@@ -1,0 +1,52 @@
+# `make setup` once, then `make test lint`; `make demo` needs nothing but git and Python 3.11 or newer.
+#
+# What is installed is remembered in a stamp named after pyproject.toml's content, so that nothing is done,
+# and no network needed, until that changes.
+
+VENV := .venv
+BIN := $(VENV)/bin
+WANTED := $(firstword $(shell cksum pyproject.toml))
+DEV_STAMP := $(VENV)/installed-dev-$(WANTED)
+# The development set includes all that the demo needs.
+DEMO_STAMP := $(firstword $(wildcard $(DEV_STAMP)) $(VENV)/installed-demo-$(WANTED))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench docs clean
+.DELETE_ON_ERROR:
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1  \t/p' Makefile
+
+setup: $(DEV_STAMP)  ## make .venv with all that development needs
+
+demo: $(DEMO_STAMP)  ## train, snapshot, gate, lose and recover real models in a throw-away repository
+	@$(BIN)/mlsnap demo $(DEMO)
+
+test: $(DEV_STAMP)  ## run all tests that this machine can, and list what it could not (TESTS="-k gate" for some)
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(TESTS)
+
+lint: $(DEV_STAMP)  ## check style, types and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check . || { echo "run: make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(DEV_STAMP)  ## put the code into its form
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+bench: $(DEV_STAMP)  ## measure against cp, python and click, in ratios (BENCH=--short for the quick form)
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+docs: $(DEV_STAMP)  ## write the generated pages again
+	@$(BIN)/python -m ci_mlsnap.config.reference
+
+clean:  ## remove what was made here, the .venv included
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/installed-%-$(WANTED): pyproject.toml
+	@.ci/make-venv $(VENV)
+	@echo "installing mlsnap[$*] into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@rm -f $(VENV)/installed-$*-*
+	@touch $@
