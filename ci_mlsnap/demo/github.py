@@ -1,0 +1,229 @@
+"""A GitHub look-alike on loopback: keeps commit statuses by GitHub's rules, and fails when told to.
+
+`python -m ci_mlsnap.demo.github --token-env NAME` prints its URL and serves until SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import parse_qs, urlsplit
+
+from ci_mlsnap.demo.commit_board import CommitBoard, Refusal, any_commit
+from ci_mlsnap.demo.faults import Fault, FaultScript, reset
+
+Access = Literal["write", "read", "none"]
+_MAX_BODY = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """A request as it came in. The token is kept out of `headers`: a log of it is no place for it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: str
+
+
+class GitHubLookAlike:
+    """The server, for use in a `with` statement; `url` is the API's address.
+
+    `tokens` says what each token may do: "write" posts statuses, "read" only looks, "none" sees no repository.
+    `prefix` is `/api/v3` on GitHub Enterprise Server, `tls` a context with a certificate for 127.0.0.1.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokens: Mapping[str, Access],
+        repositories: Iterable[str] = ("octo/digits",),
+        knows: Callable[[str], bool] = any_commit,
+        prefix: str = "",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.board = CommitBoard(repositories, knows)
+        self.faults = FaultScript()
+        self.received: list[Received] = []
+        self.tokens = dict(tokens)
+        self.prefix = prefix
+        self._server = _Server(("127.0.0.1", port), _Exchange)
+        self._server.lookalike = self
+        self._server.tls = tls
+        scheme = "https" if tls else "http"
+        self.url = self.board.url = f"{scheme}://127.0.0.1:{self._server.server_port}{prefix}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.faults.over.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def answer(self, method: str, target: str, authorization: str, body: str) -> tuple[int, object]:
+        """Obey a request and give the answer's code and body. Raises `Refusal`."""
+        access = self._access(authorization)
+        parts = urlsplit(target)
+        path = parts.path.removeprefix(self.prefix) if parts.path.startswith(self.prefix) else ""
+        found = re.fullmatch(r"/repos/([^/]+/[^/]+)(?:/(statuses|commits)/([^/]+)(?:/(status|statuses))?)?", path)
+        if found is None or access == "none":
+            raise Refusal(404, "Not Found")
+        repository, kind, sha, view = found.groups()
+        if method == "POST" and kind == "statuses" and view is None:
+            if access != "write":
+                raise Refusal(403, "Resource not accessible by integration")
+            return 201, self.board.post(repository, sha, _json(body), "mlsnap")
+        if method != "GET" or (kind == "statuses" and view):
+            raise Refusal(404, "Not Found")
+        if kind is None:
+            return 200, self.board.repository(repository, may_push=access == "write")
+        if kind == "commits" and view is None:
+            return 200, self.board.commit(repository, sha)
+        if view == "status":
+            return 200, self.board.combined(repository, sha)
+        return 200, _page(self.board.statuses(repository, sha), parse_qs(parts.query))
+
+    def _access(self, authorization: str) -> Access:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() not in ("token", "bearer") or token not in self.tokens:
+            raise Refusal(401, "Bad credentials" if authorization else "Requires authentication")
+        return self.tokens[token]
+
+
+def _json(body: str) -> object:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _page(statuses: list[dict[str, object]], query: Mapping[str, list[str]]) -> list[dict[str, object]]:
+    def number(name: str, default: int) -> int:
+        text = query.get(name, [""])[0]
+        return max(1, int(text)) if text.isdecimal() else default
+
+    size = min(number("per_page", 30), 100)
+    start = (number("page", 1) - 1) * size
+    return statuses[start : start + size]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    lookalike: GitHubLookAlike
+    tls: ssl.SSLContext | None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        # The handshake belongs to the connection's thread: a client that never ends it must stop no other.
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(10)
+        with self.tls.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that went away or did not trust us: that is what tests make them do."""
+
+
+class _Exchange(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        """Do one exchange; the names of the methods are those that http.server looks for."""
+        self._exchange()
+
+    do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: the requests are in `received`."""
+
+    def _exchange(self) -> None:
+        lookalike = self.server.lookalike
+        length = min(int(self.headers.get("Content-Length") or 0), _MAX_BODY)
+        body = self.rfile.read(length).decode("utf-8", "replace")
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "authorization"}
+        lookalike.received.append(Received(method=self.command, path=self.path, headers=headers, body=body))
+        fault = lookalike.faults.take()
+        if fault is None:
+            self._send(*self._obeyed(body))
+        else:
+            if fault.worked:
+                self._obeyed(body)
+            self._fail(fault)
+
+    def _obeyed(self, body: str) -> tuple[int, object]:
+        try:
+            return self.server.lookalike.answer(
+                self.command, self.path, self.headers.get("Authorization", ""), body
+            )
+        except Refusal as refusal:
+            return refusal.code, refusal.body
+
+    def _fail(self, fault: Fault) -> None:
+        if fault.kind == "answer":
+            self._send(fault.code, fault.body, fault.headers)
+            return
+        self.close_connection = True
+        if fault.kind == "reset":
+            reset(self.connection)
+        else:
+            self.server.lookalike.faults.stall(self.connection, drip=fault.kind == "drip")
+
+    def _send(self, code: int, body: object, extra: Mapping[str, str] | None = None) -> None:
+        raw = (body if isinstance(body, str) else json.dumps(body)).encode()
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "X-RateLimit-Limit": "5000",
+            "X-RateLimit-Remaining": "4999",
+            "X-RateLimit-Reset": str(int(time.time()) + 3600),
+            "Content-Length": str(len(raw)),
+        }
+        self.send_response(code)
+        for name, value in {**headers, **(extra or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(raw)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM, SIGINT or the end of `--seconds`; the first line of output is the API's URL."""
+    parser = argparse.ArgumentParser(prog="python -m ci_mlsnap.demo.github", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--token-env", required=True, help="the variable that holds the only token taken")
+    parser.add_argument("--repository", action="append", help="OWNER/NAME; may be repeated")
+    parser.add_argument("--seconds", type=float, default=3600, help="serve no longer than this")
+    wanted = parser.parse_args(arguments)
+    token = os.environ.get(wanted.token_env, "")
+    if not token:
+        parser.error(f"{wanted.token_env} is not set")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    repositories = wanted.repository or ["octo/digits"]
+    with GitHubLookAlike(tokens={token: "write"}, repositories=repositories, port=wanted.port) as lookalike:
+        print(lookalike.url, flush=True)
+        stop.wait(wanted.seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

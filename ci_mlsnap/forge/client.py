@@ -1,0 +1,174 @@
+"""The part that knows PyGithub: one client with our patience. Imported by the first call only."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+from github import Auth, Github
+from github.GithubRetry import GithubRetry
+from urllib3.exceptions import InvalidHeader, SSLError
+
+from ci_mlsnap import __version__
+from ci_mlsnap.domain.status import CommitStatus, one_line
+from ci_mlsnap.errors import AnnouncingQueued
+from ci_mlsnap.forge.diagnosis import Garbage, WaitRefused, diagnose
+from ci_mlsnap.forge.github import Patience
+from ci_mlsnap.forge.request import Request
+
+_T = TypeVar("_T")
+_CHATTY = ("github.GithubRetry", "github.Requester", "urllib3.connectionpool", "urllib3.util.retry")
+
+
+class _AtDebug(logging.Filter):
+    """Lowers a library's lines to DEBUG: that a request is tried again is no news for the log of a build."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+        return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+
+
+_AT_DEBUG = _AtDebug()
+
+
+class Deadline:
+    """When the call under way must be over, and the longest wait within it."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self.start()
+
+    def start(self) -> None:
+        """Begin a call."""
+        self._end = time.monotonic() + self._patience.deadline
+
+    def allow(self, wait: float) -> None:
+        """Raise `WaitRefused` unless there is time for `wait` seconds."""
+        if wait > min(self._patience.longest_wait, self._end - time.monotonic()) and wait > 0:
+            raise WaitRefused(wait)
+        if time.monotonic() >= self._end:
+            raise WaitRefused(0)
+
+
+class PatientRetry(GithubRetry):
+    """PyGithub's rules for what is tried again, but no wait beyond the deadline.
+
+    PyGithub caps the waits it computes and not those of a Retry-After header, which can be an hour.
+    """
+
+    def __init__(self, *, deadline: Deadline, **settings: Any) -> None:
+        self._deadline = deadline
+        super().__init__(**settings)
+
+    def new(self, **changes: Any) -> Self:
+        """Give the next state, with the same deadline."""
+        return super().new(deadline=self._deadline, **changes)
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        *where: Any,
+        **rest: Any,
+    ) -> Self:
+        """Count a failure. A certificate that is not trusted will not be at the next try either."""
+        if isinstance(error, SSLError) and isinstance(error.args[0], ssl.SSLCertVerificationError):
+            raise error
+        return super().increment(method, url, response, error, *where, **rest)  # type: ignore[return-value]
+
+    def get_retry_after(self, response: Any) -> float | None:
+        """Read the Retry-After header; one that nobody can read is as none."""
+        try:
+            return super().get_retry_after(response)
+        except InvalidHeader:
+            return None
+
+    def sleep(self, response: Any = None) -> None:
+        """Wait before the next try, or raise `WaitRefused`."""
+        asked = self.get_retry_after(response) if response is not None else None
+        self._deadline.allow(asked or self.get_backoff_time())
+        super().sleep(response)
+
+
+class Client:
+    """One connection to GitHub's API, for one call at a time."""
+
+    def __init__(self, token: str, api_url: str, ca: Path | None, patience: Patience) -> None:
+        for name in _CHATTY:
+            logging.getLogger(name).addFilter(_AT_DEBUG)
+        self.host = urlsplit(api_url).hostname or ""
+        self._deadline = Deadline(patience)
+        self._token = token
+        self._github = Github(
+            auth=Auth.Token(token),
+            base_url=api_url,
+            verify=str(ca) if ca else True,
+            timeout=patience.timeout,
+            user_agent=f"mlsnap/{__version__}",
+            seconds_between_requests=patience.between_requests,
+            seconds_between_writes=patience.between_writes,
+            retry=PatientRetry(
+                deadline=self._deadline,
+                total=patience.retries,
+                backoff_factor=patience.backoff,
+                secondary_rate_wait=patience.secondary_wait,
+                max_rate_limit_wait=patience.longest_wait,
+                status_forcelist=[429, 500, 502, 503, 504],
+            ),
+        )
+
+    def attempt(self, ask: Callable[[Client], _T]) -> _T | AnnouncingQueued:
+        """Do one call and give its answer, or our error for whatever went wrong."""
+        self._deadline.start()
+        try:
+            return ask(self)
+        except Exception as fault:  # noqa: BLE001 - the library's edge: it lets through what it met
+            logging.getLogger(__name__).debug("call to %s failed: %s", self.host, type(fault).__name__)
+            return diagnose(fault, host=self.host, secret=self._token)
+
+    def post(self, request: Request, status: CommitStatus) -> str:
+        """Send a status and give its address in the API."""
+        sent = (status.state, status.context.lower())
+        # The page of a proxy comes with 200 too: only the echo says that GitHub took the status.
+        facts = self._ask(request, lambda echo: (echo.get("state"), str(echo.get("context")).lower()) == sent)
+        return one_line(str(facts.get("url", "")))
+
+    def obstacle(self, request: Request, repository: str) -> str:
+        """Say what would stop a status, from one look at the repository."""
+        facts = self._ask(request, lambda answer: isinstance(answer.get("full_name"), str))
+        name = one_line(str(facts["full_name"]))
+        if name.lower() != repository.lower():
+            return f"the repository is now called {name[:200]}: change the remote's URL"
+        if facts.get("archived") is True:
+            return "the repository is archived, so GitHub takes no status"
+        return self._missing_right(facts.get("permissions"))
+
+    def _ask(self, request: Request, is_answer: Callable[[Mapping[str, object]], bool]) -> Mapping[str, object]:
+        # Not `create_status`: it hides the headers of an answer that is no status, as of a redirect.
+        headers, facts = self._github.requester.requestJsonAndCheck(
+            request.method, request.path, input=dict(request.body) or None
+        )
+        if not isinstance(facts, dict) or not is_answer(facts):
+            raise Garbage(moved_to=str(headers.get("location", "")))
+        return facts
+
+    def _missing_right(self, rights: object) -> str:
+        scopes = self._github.oauth_scopes
+        if scopes is not None and not {"repo", "public_repo", "repo:status"} & set(scopes):
+            return "the token has none of the scopes `repo`, `public_repo`, `repo:status`"
+        # What is said of an installation (an Action's token, an App) does not cover its right to statuses.
+        person = not self._token.startswith("ghs_")
+        if person and isinstance(rights, dict) and rights.get("push") is False:
+            return "the token's user may not write to the repository, and so may post no status"
+        return ""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._github.close()

@@ -1,0 +1,32 @@
+"""A forge that sends nothing and says what it would send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ci_mlsnap.domain.status import CommitStatus
+from ci_mlsnap.forge.request import Request, looking, posting
+from ci_mlsnap.ports import Sent
+
+
+class DryRun:
+    """A `Forge` that needs no token and no network. Each request stays in `requests` and goes to `show`."""
+
+    def __init__(self, *, show: Callable[[str], None] | None = None) -> None:
+        self.requests: list[Request] = []
+        self._show = show
+
+    def post_status(self, repository: str, status: CommitStatus) -> Sent:
+        """Keep the request that would send the status. Raises `ForgeRejected` where `GitHub` would send none."""
+        self._keep(posting(repository, status))
+        return Sent()
+
+    def may_post(self, repository: str) -> str:
+        """Keep the request that would look; nothing is known to stop what is not sent."""
+        self._keep(looking(repository))
+        return ""
+
+    def _keep(self, request: Request) -> None:
+        self.requests.append(request)
+        if self._show is not None:
+            self._show(str(request))

@@ -1,0 +1,53 @@
+"""Requests to GitHub's API as values: built here, sent by `github`, shown by `dry_run`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ci_mlsnap.domain.names import is_sha
+from ci_mlsnap.domain.status import CommitStatus
+from ci_mlsnap.errors import ForgeRejected
+
+_REPOSITORY = re.compile(r"(?!\.+/)[A-Za-z0-9._-]{1,100}/(?!\.+$)[A-Za-z0-9._-]{1,100}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request to GitHub's API. `path` counts from the API's URL."""
+
+    method: str
+    path: str
+    body: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}" + (f" {json.dumps(self.body)}" if self.body else "")
+
+
+def posting(repository: str, status: CommitStatus) -> Request:
+    """Build the request that sends a status. Raises `ForgeRejected` for what is no repository or no SHA."""
+    if not is_sha(status.sha):
+        raise ForgeRejected(
+            f"{ascii(status.sha)[:80]} is no full commit SHA", why="a status belongs to one exact commit"
+        )
+    body = {"state": status.state, "description": status.description, "context": status.context}
+    if status.target_url:
+        body["target_url"] = status.target_url
+    return Request(method="POST", path=f"{_place(repository)}/statuses/{status.sha}", body=body)
+
+
+def looking(repository: str) -> Request:
+    """Build the request that describes a repository. Raises `ForgeRejected` for what is none."""
+    return Request(method="GET", path=_place(repository))
+
+
+def _place(repository: str) -> str:
+    if _REPOSITORY.fullmatch(repository) is None:
+        raise ForgeRejected(
+            f"{ascii(repository)[:120]} is no repository on GitHub",
+            why="its name there is OWNER/NAME",
+            hint="set the remote `origin`, or GITHUB_REPOSITORY, to the repository on GitHub",
+        )
+    return f"/repos/{repository}"
