@@ -1,0 +1,68 @@
+"""What a live tree is: which version, or in change, or changed by a run that failed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ci_mlsnap.state import documents
+
+Condition = Literal["equal", "in-change", "changed-by-failed-run", "restoring"]
+
+_WAY_OUT = "move the file away; `mlsnap recover` then compares the tree anew"
+
+
+class Live(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag="mlsnap/live/1"
+):
+    """What is recorded of one live tree.
+
+    `version` is the one it last equalled, empty before the first; `target` the one it is on the way to; `since`
+    in seconds since the epoch.
+    """
+
+    path: str
+    version: str
+    condition: Condition
+    target: str
+    run: str
+    since: float
+
+
+def read(state: Path, path: Path) -> Live | None:
+    """Give what is recorded of the live tree; None for one never seen. Raises `IntegrityDamage`."""
+    return documents.read(_file(state, path), Live, way_out=_WAY_OUT)
+
+
+def write(
+    state: Path,
+    path: Path,
+    *,
+    version: str,
+    condition: Condition,
+    target: str = "",
+    run: str = "",
+    now: Callable[[], float] = time.time,
+) -> None:
+    """Record what the live tree is, durably: call it before a change begins. Raises `StorageFailed`."""
+    live = Live(
+        path=os.fsencode(path).decode(errors="backslashreplace"),
+        version=version,
+        condition=condition,
+        target=target,
+        run=run,
+        since=now(),
+    )
+    documents.write(_file(state, path), live)
+
+
+def _file(state: Path, path: Path) -> Path:
+    # The folders above may be reached by links; the tree itself is never one.
+    place = path.parent.resolve() / path.name
+    return state / "live" / f"{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}.json"
