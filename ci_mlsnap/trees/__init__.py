@@ -1,0 +1,1 @@
+"""Trees of files, read and written below a folder's descriptor, without ever following a link."""

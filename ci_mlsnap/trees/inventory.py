@@ -1,0 +1,60 @@
+"""What is in a tree: every entry with its facts and, for files, the SHA-256 of the content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from ci_mlsnap.domain.manifest import Inventory
+from ci_mlsnap.trees.crew import Crew
+from ci_mlsnap.trees.files import attributes, digest, open_found, require_unchanged
+from ci_mlsnap.trees.listing import KnownFile, Listing
+from ci_mlsnap.trees.walk import Found, reading_error, walk
+
+__all__ = ["KnownFile", "survey", "take_inventory"]
+
+_NOTHING_KNOWN: Mapping[bytes, KnownFile] = {}
+
+
+def take_inventory(root: Path, *, known: Mapping[bytes, KnownFile] = _NOTHING_KNOWN) -> Inventory:
+    """Give the inventory of a tree; a file that `known` covers is not read again.
+
+    Raises `TreeUnsupported`, `LinkEscapes`, `LateWriter` for a file that changed meanwhile, `VolumeMissing`,
+    `StorageFailed`.
+    """
+    return survey(root, known=known).inventory()
+
+
+def survey(root: Path, *, known: Mapping[bytes, KnownFile] = _NOTHING_KNOWN) -> Listing:
+    """Do as `take_inventory`, and keep the files' facts for the next time."""
+    listing = Listing()
+    with Crew() as crew:
+        for found in walk(root):
+            _take(found, listing, crew, known.get(found.path))
+    return listing
+
+
+def _take(found: Found, listing: Listing, crew: Crew, known: KnownFile | None) -> None:
+    if found.kind == "link":
+        listing.add_link(found)
+    elif found.kind == "dir":
+        listing.add_folder(found.path, found.stat, attributes(found.path, found.folder))
+    elif not listing.first_of_group(found):
+        sha256 = known.sha256 if known is not None and known.covers(found.stat) else ""
+        task = partial(_read, found, open_found(found), listing, crew, sha256)
+        crew.do(task, found.stat.st_size)
+
+
+def _read(found: Found, file: int, listing: Listing, crew: Crew, sha256: str) -> None:
+    try:
+        extended = attributes(found.path, file)
+        if not sha256:
+            sha256 = digest(file, found.stat.st_size, crew.go_on)
+            require_unchanged(found.path, found.stat, file)
+    except OSError as error:
+        raise reading_error(found.path, error) from error
+    finally:
+        os.close(file)
+    listing.add_file(found.path, found.stat, sha256, extended)
