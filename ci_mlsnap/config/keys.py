@@ -263,6 +263,12 @@ def names_below(path: KeyPath) -> list[str]:
     return [name for name in dict.fromkeys(below) if name != "*"]
 
 
+def known_part(path: KeyPath) -> KeyPath:
+    """Give the tables that an unknown key stands in, as far as they are known ones."""
+    depth = next((depth for depth in range(1, len(path)) if not is_table(path[:depth])), len(path))
+    return path[: depth - 1]
+
+
 def suggestion(path: KeyPath) -> str:
     """Give the key that was probably meant by an unknown one, as it is written; empty when none is near."""
     *tables, name = path

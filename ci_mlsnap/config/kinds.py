@@ -36,8 +36,10 @@ def _text(value: object) -> str:
 
 def type_name(value: object) -> str:
     """Name a TOML value's type as people call it."""
-    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array"}
-    return names.get(type(value), "an array" if isinstance(value, tuple) else "a table")
+    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", dict: "a table"}
+    if isinstance(value, list | tuple):
+        return "an array"
+    return names.get(type(value), "a date or a time")
 
 
 def _checked(accepts: str, fits: Callable[[str], bool], pattern: str) -> Kind:
@@ -116,6 +118,11 @@ def _command(value: object) -> object:
 
 def _is_inside(text: str) -> bool:
     return not text.startswith("/") and ".." not in text.split("/") and text.rstrip("/") not in ("", ".")
+
+
+def _is_pattern(text: str) -> bool:
+    # A colon in front is where git's own pattern language starts, which can lead out of the folder.
+    return _is_inside(text) and not text.startswith(":")
 
 
 def _is_branch(text: str) -> bool:
@@ -202,7 +209,7 @@ VARIABLES = strings(
     _is_variable,
     "^(?!MLSNAP_|ACTIONS_|(GITHUB|GH)_TOKEN$)[A-Za-z_][A-Za-z0-9_]*$",
 )
-GLOBS = strings('an array of patterns inside the project\'s folder, such as ["*.py"]', _is_inside, "^(?!/).+$")
+GLOBS = strings('an array of patterns inside the project\'s folder, such as ["*.py"]', _is_pattern, "^(?![/:]).+$")
 BRANCHES = strings(
     'an array of branch names, such as ["main"]; no patterns',
     _is_branch,

@@ -12,7 +12,7 @@ from ci_mlsnap.config import keys
 from ci_mlsnap.config.keys import KeyPath
 from ci_mlsnap.config.layers import Layer, Setting
 from ci_mlsnap.config.levels import Level, Origin, Source
-from ci_mlsnap.config.problems import Problem, raise_all
+from ci_mlsnap.config.problems import MOST_TOLD, Problem, raise_all
 from ci_mlsnap.config.settings import Defaults, ForgeSettings, Settings, TrainSettings, VolumeSettings
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.names import label_from
@@ -57,8 +57,10 @@ def _counting(tested: Found, base: Found, notes: list[str]) -> dict[KeyPath, Set
         if new is not None and _may_change(path, new, old):
             counting[path] = new
         else:
-            act = "changed" if new and old else "added" if new else "removed"
-            notes.append(f"{keys.shown(path)} is {act} by this change request: that counts after the merge")
+            act = "changes" if new and old else "adds" if new else "removes"
+            notes.append(f"this change request {act} {keys.shown(path)}: that counts after the merge")
+    if len(notes) > MOST_TOLD:
+        notes[MOST_TOLD:] = [f"and {len(notes) - MOST_TOLD} more settings that count after the merge"]
     return counting
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from ci_mlsnap.config import keys
 from ci_mlsnap.config.keys import Key, KeyPath
 from ci_mlsnap.config.kinds import WrongValue, type_name
 from ci_mlsnap.config.levels import Level, Origin, Source
+from ci_mlsnap.config.lines import DEEPEST
 from ci_mlsnap.config.problems import Problem
 from ci_mlsnap.domain.names import is_label
 from ci_mlsnap.errors import ConfigLevel
@@ -56,7 +57,7 @@ class RepositoryLayer(Layer):
     level = may_hold = Level.REPOSITORY
 
 
-class TestedLayer(Layer):
+class ChangeRequestLayer(Layer):
     """Of the file at the tested commit of a change request: proposals, few of which `settle` lets count."""
 
     level = Level.TESTED
@@ -120,15 +121,18 @@ class Gathering:
         self.problems.append(Problem(origin=origin, key=keys.shown(path), text=text, hint=hint))
 
     def _unknown(self, path: KeyPath, value: object, origin: Origin) -> None:
-        secret = next((inner for inner in _names(path[-1], value) if keys.is_credential(inner)), "")
-        if secret:
-            self._credential(path, origin)
-        elif keys.is_table(path):
-            self._wrong(path, origin, f"is {type_name(value)}, not a table; {_accepted(path)}")
+        above = keys.known_part(path)
+        first = path[: len(above) + 1]
+        secret = next((inner for inner in _inner(path, value) if keys.is_credential(inner[-1])), None)
+        if secret is not None:
+            self._credential(secret, origin)
+        elif keys.find(first):
+            self._wrong(first, origin, f"has no key {path[len(first)]} below it")
+        elif keys.is_table(first):
+            self._wrong(first, origin, f"is {type_name(value)}, not a table; {_accepted(first)}")
         else:
-            meant = keys.suggestion(path)
-            guess = f"; did you mean {meant}?" if meant else ""
-            self._wrong(path, origin, f"unknown key{guess}{'' if meant else '; ' + _accepted(path[:-1])}")
+            meant = keys.suggestion(first)
+            self._wrong(first, origin, f"unknown key; {f'did you mean {meant}?' if meant else _accepted(above)}")
 
     def _credential(self, path: KeyPath, origin: Origin) -> None:
         self.problems.append(
@@ -150,7 +154,7 @@ class Gathering:
                 key=keys.shown(path),
                 text=f"may be set by {key.level.shown} only, not by {origin.source.level.shown}",
                 hint=f"set {keys.shown(path)} in /etc/mlsnap.toml, as {variable(path)}, "
-                f"or with `git config mlsnap.{'.'.join(path).replace('_', '-')}` outside of CI",
+                f"or with `git config {git_name(path)}` outside of CI",
                 misplaced=True,
             )
         )
@@ -178,14 +182,16 @@ def variable(path: KeyPath) -> str:
     return "MLSNAP__" + "__".join(re.sub(r"[^A-Za-z0-9_]", "_", part).upper() for part in path)
 
 
+def git_name(path: KeyPath) -> str:
+    """Name the variable of git's configuration that sets a key."""
+    return ".".join(("mlsnap", *path[:-1], path[-1].replace("_", "-")))
+
+
 def _accepted(path: KeyPath) -> str:
-    below = keys.names_below(path)
-    return (
-        f"accepted: {', '.join(below)}"
-        if below
-        else "accepted: tables with a name, such as ["
-        + (f"{keys.shown(path)}.models]" if path == ("volumes",) else f"{keys.shown(path)}.accuracy]")
-    )
+    named = {("gates",): "[gates.accuracy]", ("volumes",): "[volumes.models]"}
+    if path in named:
+        return f"accepted: tables with a name, such as {named[path]}"
+    return f"accepted: {', '.join(keys.names_below(path))}"
 
 
 def _from_text(key: Key, text: str) -> object:
@@ -199,14 +205,15 @@ def toml_value(text: str) -> object:
     """Read a text as a TOML scalar or array where it is one; else it is the text itself."""
     try:
         read = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
     value = read["value"]
     return value if len(read) == 1 and isinstance(value, str | bool | int | float | list) else text
 
 
-def _names(name: str, value: object) -> Iterable[str]:
-    yield name
-    if isinstance(value, Mapping):
-        for inner, below in value.items():
-            yield from _names(inner, below)
+def _inner(path: KeyPath, value: object) -> Iterator[KeyPath]:
+    """Give an unknown key, the tables around it, and all keys inside its value."""
+    yield from (path[:depth] for depth in range(1, len(path) + 1))
+    if isinstance(value, Mapping) and len(path) <= DEEPEST:
+        for name, below in value.items():
+            yield from _inner((*path, name), below)

@@ -61,4 +61,5 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     def shown(self) -> str:
         """The origin in a few words: `mlsnap.toml:3`, `MLSNAP__MODEL`, `default`."""
         place = self.place or self.source.value
-        return f"{place}:{self.line}" if self.line else place
+        shown = f"{place}:{self.line}" if self.line else place
+        return f"{shown} (change request)" if self.source is Source.TESTED else shown

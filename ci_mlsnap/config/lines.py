@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 LONGEST_STATEMENT = 200
 """Lines; a statement that is longer is not followed, and the keys behind it have no line."""
 
+DEEPEST = 8
+"""Tables; a file that nests deeper is none of ours."""
+
 Place = tuple[str, ...]
 
 
@@ -37,14 +40,14 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
             return
         try:
             tomllib.loads("\n".join(pending))
-        except tomllib.TOMLDecodeError:
+        except ValueError:
             continue
         yield number - len(pending) + 1, "\n".join(pending)
         pending = []
 
 
 def _places(value: object, above: Place) -> Iterator[Place]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or len(above) > DEEPEST:
         return
     for name, below in value.items():
         yield (*above, name)

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from ci_mlsnap.config import keys
 from ci_mlsnap.config.keys import KeyPath
-from ci_mlsnap.config.layers import Gathering, Layer, OperatorLayer, RepositoryLayer, TestedLayer, from_texts
+from ci_mlsnap.config.layers import (
+    ChangeRequestLayer,
+    Gathering,
+    Layer,
+    OperatorLayer,
+    RepositoryLayer,
+    from_texts,
+)
 from ci_mlsnap.config.levels import Level, Origin, Source
 from ci_mlsnap.config.lines import lines_of
 from ci_mlsnap.config.problems import Problem
@@ -66,11 +73,13 @@ def read_repository(files: ReadFile) -> RepositoryLayer:
     return parse_repository_file(text, name)
 
 
-def read_tested(files: ReadFile) -> TestedLayer:
+def read_tested(files: ReadFile) -> ChangeRequestLayer:
     """Read the same at the tested commit of a change request."""
     name, text = _chosen(files)
     gathering = _parse(text, Origin(source=Source.TESTED, place=name), Level.REPOSITORY)
-    return TestedLayer(source=Source.TESTED, settings=gathering.settings, problems=tuple(gathering.problems))
+    return ChangeRequestLayer(
+        source=Source.TESTED, settings=gathering.settings, problems=tuple(gathering.problems)
+    )
 
 
 def parse_repository_file(text: bytes, file: str) -> RepositoryLayer:
@@ -122,10 +131,10 @@ def parse_flags(values: Mapping[str, object]) -> OperatorLayer:
 def find_folder(start: Path, top: Path) -> Path:
     """Give the project's folder: the nearest one upwards that has settings, else the work tree's top."""
     for folder in (start, *start.parents):
+        if not folder.is_relative_to(top):
+            break
         if (folder / PROJECT_FILE).exists() or _has_table(read_file(folder / SHARED_FILE) or b""):
             return folder
-        if folder == top:
-            break
     return top
 
 
@@ -141,13 +150,7 @@ def read_file(file: Path, *, private: bool = False) -> bytes | None:
     or, when `private`, writable by everybody.
     """
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            facts = os.fstat(descriptor)
-            if not stat.S_ISREG(facts.st_mode):
-                raise ConfigInvalid(f"{file} is no regular file", hint="remove it, or put the settings there")
-            if private and facts.st_mode & stat.S_IWOTH:
-                raise ConfigInvalid(f"{file} may be changed by everybody", hint=f"chmod o-w {file}")
+        with os.fdopen(_opened(file, private=private), "rb") as stream:
             text = stream.read(LARGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -158,6 +161,17 @@ def read_file(file: Path, *, private: bool = False) -> bytes | None:
     if len(text) > LARGEST:
         raise ConfigInvalid(f"{file} is larger than 1 MiB", hint="put only settings there")
     return text
+
+
+def _opened(file: Path, *, private: bool) -> int:
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) and not (private and mode & stat.S_IWOTH):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISREG(mode):
+        raise ConfigInvalid(f"{file} may be changed by everybody", hint=f"chmod o-w {file}")
+    raise ConfigInvalid(f"{file} is no regular file", hint="remove it, or put the settings there")
 
 
 def _chosen(files: ReadFile) -> tuple[str, bytes]:
@@ -185,13 +199,13 @@ def _has_table(text: bytes) -> bool:
 def _parse(text: bytes, place: Origin, level: Level) -> Gathering:
     gathering = Gathering(level=level)
     try:
-        decoded = text.decode().replace("\r\n", "\n")
+        decoded = text.decode("utf-8-sig").replace("\r\n", "\n") + "\n"
         table = tomllib.loads(decoded)
         lines = lines_of(decoded)
     except UnicodeDecodeError:
         gathering.problems.append(Problem(origin=place, key="", text="is not UTF-8"))
         return gathering
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         gathering.problems.append(_not_toml(place, error))
         return gathering
     if Path(place.place).name == SHARED_FILE:
