@@ -68,7 +68,7 @@ class CommitBoard:
         url = f"{self.url}/repos/{self._named(repository)}/commits/{self._known(sha)}"
         return {"sha": sha, "url": url, "commit": {"message": ""}, "parents": []}
 
-    def post(self, repository: str, sha: str, body: object, author: str) -> dict[str, object]:
+    def post(self, repository: str, sha: str, body: object) -> dict[str, object]:
         """Take a status, or raise `Refusal`."""
         full_name, sha = self._named(repository), self._known(sha)
         facts = _checked(body)
@@ -86,7 +86,7 @@ class CommitBoard:
                 "avatar_url": None,
                 "target_url": None,
                 **facts,
-                "creator": {"login": author},
+                "creator": None,
                 "created_at": now,
                 "updated_at": now,
             }
@@ -106,7 +106,10 @@ class CommitBoard:
         latest: dict[str, dict[str, object]] = {}
         for status in self.statuses(repository, sha):
             latest.setdefault(str(status["context"]).lower(), status)
+        url = f"{self.url}/repos/{self._named(repository)}/commits/{sha}"
         return {
+            "url": f"{url}/status",
+            "commit_url": url,
             "state": _worst({str(status["state"]) for status in latest.values()}),
             "statuses": list(latest.values()),
             "sha": sha,

@@ -57,6 +57,7 @@ class GitHubLookAlike:
         self.board = CommitBoard(repositories, knows)
         self.faults = FaultScript()
         self.received: list[Received] = []
+        self.connections = 0
         self.tokens = dict(tokens)
         self.prefix = prefix
         self._server = _Server(("127.0.0.1", port), _Exchange)
@@ -64,7 +65,7 @@ class GitHubLookAlike:
         self._server.tls = tls
         scheme = "https" if tls else "http"
         self.url = self.board.url = f"{scheme}://127.0.0.1:{self._server.server_port}{prefix}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -90,7 +91,7 @@ class GitHubLookAlike:
         if method == "POST" and kind == "statuses" and view is None:
             if access != "write":
                 raise Refusal(403, "Resource not accessible by integration")
-            return 201, self.board.post(repository, sha, _json(body), "mlsnap")
+            return 201, self.board.post(repository, sha, _json(body))
         if method != "GET" or (kind == "statuses" and view):
             raise Refusal(404, "Not Found")
         if kind is None:
@@ -130,6 +131,11 @@ class _Server(ThreadingHTTPServer):
     lookalike: GitHubLookAlike
     tls: ssl.SSLContext | None
 
+    def get_request(self) -> tuple[Any, Any]:
+        accepted = super().get_request()
+        self.lookalike.connections += 1
+        return accepted
+
     def finish_request(self, request: Any, client_address: Any) -> None:
         # The handshake belongs to the connection's thread: a client that never ends it must stop no other.
         if self.tls is None:
@@ -145,6 +151,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # header and body in one packet, else the client waits for a delayed acknowledgement
     server: _Server
 
     def do_GET(self) -> None:

@@ -12,7 +12,7 @@ from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.errors import AnnouncingQueued, ForgeForbidden, ForgeRejected, ForgeUnavailable
 
 LATER = "`mlsnap publish` sends what waits, once GitHub answers again"
-_URL = "check GITHUB_API_URL (https://HOST/api/v3 on Enterprise Server), and the proxy on the way"
+_URL = "check `forge.url` or GITHUB_API_URL (https://HOST/api/v3 on Enterprise Server), and the proxy on the way"
 
 
 class WaitRefused(Exception):
@@ -36,7 +36,7 @@ _FAULTS: tuple[tuple[type[Exception], str, str], ...] = (
     (
         exceptions.SSLError,
         "the certificate of {host} is not trusted",
-        "give the certificates of its authority with REQUESTS_CA_BUNDLE",
+        "give the certificates of its authority as `forge.ca`, or in REQUESTS_CA_BUNDLE",
     ),
     (exceptions.Timeout, "{host} does not answer in time", LATER),
     # PyGithub raises these two bare, for redirects and links that lead to another host.

@@ -141,7 +141,7 @@ def _checked_token(text: str) -> str:
 def _checked_bundle(ca: Path | None) -> Path | None:
     if ca is not None and not ca.is_file():
         raise ConfigInvalid(
-            f"the bundle of certificates {str(ca)!a} is no file", hint="give a PEM file with the authority's"
+            f"the bundle of certificates {str(ca)!a} is no file", hint="set `forge.ca` to a PEM file"
         )
     return ca
 
@@ -157,6 +157,6 @@ def _checked_url(text: str) -> str:
         raise ConfigInvalid(
             "the GitHub API's URL is not one that a token may be sent to",
             why="it must be https://HOST[:PORT][/PATH], without a login",
-            hint="GITHUB_API_URL is https://api.github.com, or https://HOST/api/v3 on Enterprise Server",
+            hint="set `forge.url` to https://api.github.com, or to https://HOST/api/v3 on Enterprise Server",
         )
     return text.rstrip("/")

@@ -48,6 +48,6 @@ def _place(repository: str) -> str:
         raise ForgeRejected(
             f"{ascii(repository)[:120]} is no repository on GitHub",
             why="its name there is OWNER/NAME",
-            hint="set the remote `origin`, or GITHUB_REPOSITORY, to the repository on GitHub",
+            hint="set `forge.repository`, or the remote `origin`, to the repository on GitHub",
         )
     return f"/repos/{repository}"
