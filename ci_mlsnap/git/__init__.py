@@ -1,0 +1,1 @@
+"""The git work tree, asked through the `git` command; nothing that the repository carries is executed."""
