@@ -12,7 +12,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -151,7 +151,7 @@ def decode_header(line: bytes) -> ManifestHeader:
     """Read the first line; raises `IntegrityDamage` when it is no header of this format."""
     try:
         return _HEADER.decode(line)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise IntegrityDamage("a manifest's first line is damaged", why=str(error)[:200]) from None
 
 
@@ -172,12 +172,12 @@ def decode(lines: Iterable[bytes]) -> Manifest:
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: Kind
-    mode: int
+    mode: Annotated[int, msgspec.Meta(ge=0, le=0o777)]
     mtime_ns: int
     path: str = ""
     path64: bytes = b""
-    size: int = 0
-    sha256: str = ""
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    sha256: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
     target: str = ""
     target64: bytes = b""
     same_as: str = ""
@@ -188,6 +188,8 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 _ENCODER = msgspec.json.Encoder()
 _HEADER = msgspec.json.Decoder(ManifestHeader)
 _LINE = msgspec.json.Decoder(_Line)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError)
+"""What the decoder raises: bytes that are not UTF-8 come as an error of their own."""
 
 
 def _text(key: str, value: bytes) -> dict[str, str]:
@@ -200,7 +202,7 @@ def _text(key: str, value: bytes) -> dict[str, str]:
 def _entry(line: bytes) -> Entry:
     try:
         found = _LINE.decode(line)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise IntegrityDamage("a manifest's line is damaged", why=str(error)[:200]) from None
     path = found.path64 or found.path.encode()
     if not path or path.startswith(b"/") or b"\0" in path or {b"", b".", b".."} & set(path.split(b"/")):

@@ -18,7 +18,8 @@ _SNAPSHOT = re.compile(
     r"(?:\.(?P<attempt>[2-9]|[1-9][0-9]{1,5})|-dirty-(?P<dirty>[0-9a-f]{8})|-keep-(?P<keep>[1-9][0-9]{0,5}))?"
 )
 _LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9._-]+)*")
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+)*")
+_ABBREVIATED = re.compile(r"~[0-9a-f]{20}")
 _MARKER = re.compile(r"mlsnap/1 p=(\S+)(?: model=(\S+))? sha=(\S+) m=([0-9a-f]{64})")
 
 
@@ -126,7 +127,10 @@ class Marker:
         name = SnapshotName.parse_or_none(found[3]) if found else None
         if found is None or name is None:
             return None
-        return cls(project=found[1], model=found[2] or "", name=name, digest=found[4])
+        project, model = found[1], found[2] or ""
+        if not (is_project(project) or _ABBREVIATED.fullmatch(project)) or not (model == "" or is_label(model)):
+            return None
+        return cls(project=project, model=model, name=name, digest=found[4])
 
 
 def _abbreviated(project: str) -> str:

@@ -75,6 +75,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     answered_by: str = ""
     answered_how: str = ""
     advance: bool = False
+    repository: str = ""
     context: str = ""
     target_url: str = ""
     lease_wait: float = 1800.0

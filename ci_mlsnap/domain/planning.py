@@ -39,6 +39,7 @@ class Rules:
     lease_wait: float
     on_fork: Literal["skip", "fail"]
     context: str
+    repository: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ def decide(
     if training is None or not training.command:
         raise UsageError(
             "nothing says how to train",
-            hint="set `train = \"python train.py\"` in mlsnap.toml, or run `mlsnap run -- python train.py`",
+            hint='set `train = "python train.py"` in mlsnap.toml, or run `mlsnap run -- python train.py`',
         )
     return _training(plan, facts, rules, wishes, training, dirty)
 
@@ -119,6 +120,7 @@ def _common(facts: Facts, rules: Rules, tool: str) -> Plan:
         inputs_digest=facts.inputs_digest,
         gates=rules.gates,
         files_mode=rules.files_mode,
+        repository=rules.repository,
         context=rules.context,
         target_url=facts.target_url,
         lease_wait=rules.lease_wait,
@@ -139,9 +141,7 @@ def _dirty(paths: Sequence[str]) -> DirtyTree:
 def _answer(facts: Facts, wishes: Wishes, dirty: bool) -> Answer | None:
     if wishes.retrain or dirty:
         return None
-    return answers.answer(
-        facts.event.sha, facts.versions, tree=facts.tree, inputs_digest=facts.inputs_digest
-    )
+    return answers.answer(facts.event.sha, facts.versions, tree=facts.tree, inputs_digest=facts.inputs_digest)
 
 
 def _lineage(facts: Facts) -> dict[str, object]:
@@ -162,11 +162,10 @@ def _announcing(plan: Plan, found: Answer) -> Plan:
     )
 
 
-def _training(
-    plan: Plan, facts: Facts, rules: Rules, wishes: Wishes, training: TrainingPlan, dirty: bool
-) -> Plan:
+def _training(plan: Plan, facts: Facts, rules: Rules, wishes: Wishes, training: TrainingPlan, dirty: bool) -> Plan:
     volume = plan.volume
     assert volume is not None
+    assert wishes.nonce or not dirty, "without its nonce a dirty tree would take the commit's own name"
     sha = facts.event.sha
     name = SnapshotName(sha=sha, dirty=wishes.nonce) if dirty else answers.next_attempt(sha, facts.used_names)
     # A private volume lives in the checkout: to train elsewhere than in place, or on another commit than the
@@ -187,6 +186,6 @@ def _training(
 def _advances(event: Event, rules: Rules) -> bool:
     if event.kind == "local":
         return True
-    return event.kind in ("push", "manual", "schedule") and event.branch in (
-        rules.follow or (event.default_branch,)
-    )
+    # An unknown branch is followed by nobody, also where the default branch is unknown too.
+    followed = bool(event.branch) and event.branch in (rules.follow or (event.default_branch,))
+    return followed and event.kind in ("push", "manual", "schedule")
