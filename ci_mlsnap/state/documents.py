@@ -36,10 +36,17 @@ def read(path: Path, kind: type[Kind], *, way_out: str) -> Kind | None:
     data = contents(path)
     if data is None:
         return None
+    expected, found = str(kind.__struct_config__.tag), _format(data)
+    if _generation(found, expected) > _generation(expected, expected):
+        raise _newer(path, found, expected)
     try:
-        return msgspec.json.decode(data, type=kind)
+        if found == expected:  # msgspec takes a missing tag for the right one
+            return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, RecursionError):
-        raise _unreadable(path, data, kind, way_out) from None
+        pass
+    raise IntegrityDamage(
+        f"{path} is damaged", why=f"it is no {expected}", safe="it was not touched", hint=way_out
+    )
 
 
 def write(path: Path, value: msgspec.Struct) -> None:
@@ -75,21 +82,19 @@ def _bytes(path: Path) -> bytes:
         return file.read(_SIZE_LIMIT + 1)
 
 
-def _unreadable(path: Path, data: bytes, kind: type[Kind], way_out: str) -> IntegrityDamage | Refused:
-    expected = str(kind.__struct_config__.tag)
+def _format(data: bytes) -> str:
     try:
-        found = msgspec.json.decode(data, type=_Tagged).format
+        return msgspec.json.decode(data, type=_Tagged).format
     except (msgspec.MsgspecError, RecursionError):
-        found = ""
-    if _generation(found, expected) > _generation(expected, expected):
-        return Refused(
-            f"{path} was written by a newer mlsnap",
-            why=f"it has the format {found[:60]}, and this version reads up to {expected}",
-            safe="it was not touched",
-            hint="use the newer mlsnap here",
-        )
-    return IntegrityDamage(
-        f"{path} is damaged", why=f"it is no {expected}", safe="it was not touched", hint=way_out
+        return ""
+
+
+def _newer(path: Path, found: str, expected: str) -> Refused:
+    return Refused(
+        f"{path} was written by a newer mlsnap",
+        why=f"it has the format {found}, and this version reads up to {expected}",
+        safe="it was not touched",
+        hint="use the newer mlsnap here",
     )
 
 

@@ -132,8 +132,8 @@ class Outbox:
         it is gone. After a refusal or silence of the forge the rest of that repository waits for the next time.
         Killed between sending and marking, an entry is sent again, which is harmless. Raises `StorageFailed`.
         """
-        if not self._files("waiting"):
-            return Delivery()
+        if not self.pending():
+            return Delivery(damaged=tuple(self.damaged()))
         tally = _Tally(end=monotonic() + budget)
         try:
             with lock(self._folder / "delivery.lock", wait=budget):
