@@ -1,0 +1,179 @@
+"""Files that training wrote, opened beneath a trusted folder: no link followed, nothing but regular files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ci_mlsnap.durable.faults import shown, storage_error
+from ci_mlsnap.errors import MetricsInvalid, MlsnapError
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_FILES_AT_MOST = 1000
+_DEEP_AT_MOST = 10
+_PART = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beneath:
+    """Looks for files below `roots`, and gives their bytes, never more than `max_bytes` of one.
+
+    A link is followed in one case: when it names exactly another of the roots, as a view in a checkout does.
+    What last changed before `since_ns` was not written by this training and counts as absent; that is the
+    kernel's change time (`st_ctime_ns`), which no program can set back.
+    """
+
+    roots: Sequence[Path]
+    max_bytes: int
+    since_ns: int | None = None
+
+    def read(self, root: Path, path: PurePosixPath) -> bytes | None:
+        """Give the file's content; None when there is no such file of this training.
+
+        Raises `MetricsInvalid` for a link, a FIFO, a device, an unreadable or too large file, `StorageFailed`.
+        """
+        folder = self._folder(root, path.parent)
+        if folder is None:
+            return None
+        try:
+            return self._content(folder, path)
+        finally:
+            os.close(folder)
+
+    def listed(self, root: Path, path: PurePosixPath, suffix: str) -> Iterator[PurePosixPath]:
+        """Give the files below the folder `path` whose names end so, by name. Raises `MetricsInvalid`."""
+        waiting, seen = [path], 0
+        while waiting:
+            inner = waiting.pop()
+            names = self._names(root, inner)
+            seen += len(names)
+            if seen > _FILES_AT_MOST or len(inner.parts) - len(path.parts) > _DEEP_AT_MOST:
+                raise refused(
+                    path, "it holds too many files or too deep folders", f"keep {_FILES_AT_MOST} at most"
+                )
+            waiting.extend(inner / name for name, is_folder in reversed(names) if is_folder)
+            yield from (inner / name for name, is_folder in names if not is_folder and name.endswith(suffix))
+
+    def _names(self, root: Path, path: PurePosixPath) -> list[tuple[str, bool]]:
+        folder = self._folder(root, path)
+        if folder is None:
+            return []
+        found = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    found.append((entry.name, entry.is_dir(follow_symlinks=False)))
+                    if len(found) > _FILES_AT_MOST:
+                        break
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        finally:
+            os.close(folder)
+        return sorted(found)
+
+    def _folder(self, root: Path, path: PurePosixPath) -> int | None:
+        """Open a folder below a root; None when it is not there. Raises `MetricsInvalid`, `StorageFailed`."""
+        try:
+            folder = os.open(root, _FOLDER)
+        except OSError as error:
+            _require_absent(PurePosixPath(root), error, is_link=root.is_symlink())
+            return None
+        for name in path.parts:
+            try:
+                inner = self._inner(folder, name, path)
+            finally:
+                os.close(folder)
+            if inner is None:
+                return None
+            folder = inner
+        return folder
+
+    def _inner(self, folder: int, name: str, path: PurePosixPath) -> int | None:
+        try:
+            return os.open(name, _FOLDER, dir_fd=folder)
+        except OSError as error:
+            target = _link(folder, name)
+            root = next((root for root in self.roots if str(root) == target), None)
+            if root is not None:
+                return self._folder(root, PurePosixPath())
+            _require_absent(path, error, is_link=target is not None)
+            return None
+
+    def _content(self, folder: int, path: PurePosixPath) -> bytes | None:
+        try:
+            # Before opening: merely to open a device can do something.
+            self._require_regular(path, os.stat(path.name, dir_fd=folder, follow_symlinks=False))
+            file = os.open(path.name, _FILE, dir_fd=folder)
+        except OSError as error:
+            _require_absent(path, error, is_link=_link(folder, path.name) is not None)
+            return None
+        try:
+            facts = os.fstat(file)
+            self._require_regular(path, facts)
+            if self.since_ns is not None and facts.st_ctime_ns < self.since_ns:
+                return None
+            return self._all(file, path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        finally:
+            os.close(file)
+
+    def _require_regular(self, path: PurePosixPath, facts: os.stat_result) -> None:
+        if stat.S_ISLNK(facts.st_mode):
+            raise refused(path, "it is a symbolic link, which is not followed", "write the file itself")
+        if not stat.S_ISREG(facts.st_mode):
+            raise refused(path, "it is no regular file", "write the metrics to a regular file")
+        if facts.st_size > self.max_bytes:
+            raise self._too_large(path)
+
+    def _all(self, file: int, path: PurePosixPath) -> bytes:
+        parts, size = [], 0
+        # It may grow while it is read.
+        while part := os.read(file, _PART):
+            parts.append(part)
+            size += len(part)
+            if size > self.max_bytes:
+                raise self._too_large(path)
+        return b"".join(parts)
+
+    def _too_large(self, path: PurePosixPath) -> MetricsInvalid:
+        why = f"it is larger than {self.max_bytes >> 20} MiB"
+        return refused(path, why, "write final values and curves only, and no predictions")
+
+
+def refused(path: PurePosixPath, why: str, hint: str) -> MetricsInvalid:
+    """Give the error for a file of metrics that is not taken; of the file only the escaped name is told."""
+    return MetricsInvalid(
+        f"the metrics in {shown(os.fsencode(path))} cannot be used",
+        why=why,
+        safe="nothing was snapshotted; the trained files are where they were",
+        hint=hint,
+    )
+
+
+def _require_absent(path: PurePosixPath, error: OSError, *, is_link: bool) -> None:
+    """Return when the error says that nothing is there; raise for anything else."""
+    if is_link:
+        raise refused(path, "a symbolic link is in its path, and is not followed", "write to a folder itself")
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: PurePosixPath, error: OSError) -> MlsnapError:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EISDIR):
+        return refused(
+            path, error.strerror or "it cannot be read", "let training write a file that this user can read"
+        )
+    return storage_error("the metrics cannot be read", error)
+
+
+def _link(folder: int, name: str) -> str | None:
+    with suppress(OSError):
+        return os.readlink(name, dir_fd=folder)
+    return None

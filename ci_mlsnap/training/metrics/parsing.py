@@ -1,0 +1,76 @@
+"""The parent of the process that parses: gives it bytes, and trusts its answer no more than the bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import msgspec
+
+from ci_mlsnap.domain.metrics import Curve, Metrics, Scalar
+from ci_mlsnap.domain.status import cut, one_line
+from ci_mlsnap.training.metrics.opening import refused
+
+_CHILD = Path(__file__).with_name("child.py")
+_TEXT_AT_MOST = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A file of metrics as it was read, not yet parsed. `name` is its metric's, where a file holds only one."""
+
+    path: PurePosixPath
+    kind: Literal["json", "tsv"]
+    content: bytes
+    name: str = ""
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    scalars: dict[str, Scalar] = {}
+    curves: tuple[Curve, ...] = ()
+    refused: int | None = None
+    why: str = ""
+    hint: str = ""
+
+
+def parse(files: Sequence[Found], *, source: str, seconds: float) -> Metrics:
+    """Give the metrics of these files, parsed by a child without secrets, within `seconds` and 1 GiB of memory.
+
+    Raises `MetricsInvalid`.
+    """
+    answer = _asked(files, seconds)
+    if answer is None:
+        first = files[0].path
+        raise refused(first, "it takes too long or too much memory to read", "write less: final values and curves")
+    if answer.refused is not None:
+        path = files[answer.refused].path if 0 <= answer.refused < len(files) else files[0].path
+        raise refused(path, *(cut(one_line(text), _TEXT_AT_MOST) for text in (answer.why, answer.hint)))
+    return Metrics(source=source, scalars=answer.scalars, curves=answer.curves)
+
+
+def _asked(files: Sequence[Found], seconds: float) -> _Answer | None:
+    head = [{"name": file.name, "kind": file.kind, "size": len(file.content)} for file in files]
+    request = b"".join((json.dumps(head).encode(), b"\n", *(file.content for file in files)))
+    # A file, in memory, since the child's limit on file sizes then bounds the answer too.
+    with os.fdopen(os.memfd_create("metrics"), "r+b") as answer:
+        try:
+            done = subprocess.run(
+                (sys.executable, "-I", "-S", str(_CHILD)),
+                input=request,
+                stdout=answer,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                timeout=seconds,
+                check=False,
+            )
+            answer.seek(0)
+            return msgspec.json.decode(answer.read(), type=_Answer) if done.returncode == 0 else None
+        except (OSError, subprocess.TimeoutExpired, msgspec.MsgspecError, UnicodeDecodeError):
+            return None

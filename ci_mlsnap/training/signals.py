@@ -1,0 +1,98 @@
+"""Being told to stop: the first signal counts, and repeats change nothing."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Self
+
+_BOUNCE_SECONDS = 1.0
+"""A second Ctrl-C within this time after the first is the same wish."""
+
+
+class StopSignal:
+    """Notes the first SIGINT, SIGTERM or SIGHUP while the block runs; must be entered in the main thread.
+
+    CIs repeat their signals (Jenkins every few seconds, GitHub's runner with SIGTERM after SIGINT), so later ones
+    are ignored: stopping goes on undisturbed. Only a person's second Ctrl-C, more than a second after the first,
+    ends the process at once, after what `at_once` registered.
+    """
+
+    def __init__(self, *, bounce_seconds: float = _BOUNCE_SECONDS) -> None:
+        self._bounce_seconds = bounce_seconds
+        self._received: int | None = None
+        self._interrupted_at: float | None = None
+        self._last_acts: list[Callable[[], object]] = []
+        self._before: dict[int, Any] = {}
+        self._readable, self._writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._close = weakref.finalize(self, _close, self._readable, self._writable)
+
+    @property
+    def received(self) -> int | None:
+        """The number of the first signal; None while there was none."""
+        return self._received
+
+    def fileno(self) -> int:
+        """Give a descriptor that is readable from the first signal on, for waiting on several things."""
+        return self._readable
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds` for a signal; tell whether there was one."""
+        if self._received is None and seconds > 0:
+            poll = select.poll()
+            poll.register(self._readable, select.POLLIN)
+            poll.poll(seconds * 1000)
+        return self._received is not None
+
+    @contextmanager
+    def at_once(self, act: Callable[[], object]) -> Iterator[None]:
+        """During the block, do `act` before the process ends without waiting for anything."""
+        self._last_acts.append(act)
+        try:
+            yield
+        finally:
+            self._last_acts.remove(act)
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # A background process of a shell starts with SIGINT ignored, and must still stop when told so; an
+            # ignored SIGHUP is somebody's wish (nohup).
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self._before.clear()
+        self._close()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._received is None:
+            self._received = number
+            os.write(self._writable, b"!")
+        if number != signal.SIGINT:
+            return
+        if self._interrupted_at is None:
+            self._interrupted_at = now
+        elif now - self._interrupted_at > self._bounce_seconds:
+            self._end_at_once()
+
+    def _end_at_once(self) -> None:
+        try:
+            for act in reversed(self._last_acts):
+                act()
+        finally:
+            os._exit(128 + signal.SIGINT)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
