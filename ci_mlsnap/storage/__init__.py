@@ -1,0 +1,1 @@
+"""Storage drivers: each translates one storage to `ports.Driver` and decides nothing."""

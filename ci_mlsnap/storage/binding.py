@@ -1,0 +1,120 @@
+"""Bind a volume to its store: the same id on both sides, made once, at first use."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from ci_mlsnap.domain.names import is_label
+from ci_mlsnap.durable.atomic import make_folder
+from ci_mlsnap.durable.faults import storage_errors
+from ci_mlsnap.errors import StorageFailed, UsageError, VolumeForeign, VolumeRefused
+from ci_mlsnap.storage.layout import FORMAT, LINK, OWN, Store, StoreRecord, link_snapshots, read_id, write_id
+from ci_mlsnap.storage.placement import check_volume, same_file_system
+
+
+def bind(store: Store, path: Path, name: str, *, project: str, model: str) -> str:
+    """Make or find the volume at `path` and give its id; the store lock is held.
+
+    A folder without an id, as first use or a script that makes its folder anew leaves it, becomes the volume.
+    Raises `VolumeForeign`, `VolumeRefused`, `StorageFailed`.
+    """
+    record = store.record()
+    if record is None:
+        record = _first_use(store, path, name, project, model)
+    elif (record.project, record.model) != (project, model):
+        raise _other_model(path, record, project, model)
+    make_own(store, path, record.id, adopt=True)
+    return record.id
+
+
+def _first_use(store: Store, path: Path, name: str, project: str, model: str) -> StoreRecord:
+    if not is_label(model) or not is_label(name):
+        raise UsageError(f"{model[:80]!r} and {name[:80]!r} must be names: a-z, 0-9 and `-`")
+    found = read_id(path)
+    if found:
+        raise VolumeForeign(
+            f"{path} is a volume, but the store {store.root} knows of none",
+            why=f"it carries the id {found[:80]!r} of another store",
+            safe="nothing was changed",
+            hint=f"set `store` to where its snapshots are, or begin anew: remove {path / OWN / 'volume.json'}",
+        )
+    record = StoreRecord(
+        format=FORMAT,
+        id=secrets.token_hex(16),
+        project=project,
+        model=model,
+        name=name,
+        path=os.path.realpath(path),
+    )
+    store.write_record(record)
+    return record
+
+
+def _other_model(path: Path, record: StoreRecord, project: str, model: str) -> VolumeForeign:
+    return VolumeForeign(
+        f"the volume {path} belongs to model {record.model!r} of {record.project!r}",
+        why=f"this is model {model!r} of {project!r}, and a volume has one model",
+        safe="nothing was changed",
+        hint="set another `path` (and `store`), or, after renaming, `project` and `model` to what they were",
+    )
+
+
+def require_own(store: Store, tree: Path) -> None:
+    """Raise `VolumeForeign` unless a live tree carries the recorded id; one that is missing or empty may be made.
+
+    Raises `VolumeRefused` for what can be no volume, `StorageFailed` before first use.
+    """
+    record = store.record()
+    if record is None:
+        raise StorageFailed(f"{store.root} is no store yet", hint="`mlsnap init` or the first run makes it")
+    check_volume(tree, store.root)
+    found = read_id(tree)
+    if found == record.id or (not found and _is_empty(tree)):
+        return
+    raise VolumeForeign(
+        f"{tree} is not the volume that was recorded",
+        why=f"it carries the id {found[:80]!r}" if found else "it carries no id, and is not empty",
+        safe="nothing was changed",
+        hint=f"check `path` and mounts; the volume has the id {record.id!r} in {OWN}/volume.json",
+    )
+
+
+def make_own(store: Store, tree: Path, volume_id: str, *, adopt: bool = False) -> None:
+    """Make what is missing of a live tree: the folder, its id, the link to the snapshots.
+
+    `adopt` also takes a folder without an id that holds something, when it is on the store's file system: one
+    on another may be what shows where the volume's own is not mounted. Raises `VolumeForeign`, `VolumeRefused`.
+    """
+    check_volume(tree, store.root)
+    found = read_id(tree)
+    first = not any(store.snapshots.iterdir())
+    if not found and adopt and (first or same_file_system(tree, store.root)):
+        _refuse_taken_link(tree)
+    else:
+        require_own(store, tree)
+    with storage_errors("the volume cannot be made"):
+        make_folder(tree)
+        if not found:
+            write_id(tree, volume_id)
+        link_snapshots(tree, store)
+
+
+def _refuse_taken_link(tree: Path) -> None:
+    """Refuse before anything is written where something of somebody's has the name of our link."""
+    link = tree / LINK
+    if os.path.lexists(link) and not link.is_symlink():
+        raise VolumeRefused(
+            f"{link} stands where the snapshots are shown",
+            safe="nothing was changed",
+            hint="move it away, or set `path` to another folder",
+        )
+
+
+def _is_empty(tree: Path) -> bool:
+    with storage_errors("the volume cannot be read"):
+        try:
+            return not any(tree.iterdir())
+        except FileNotFoundError:
+            return True

@@ -1,0 +1,126 @@
+"""The copy way, for any file system: new files are copied, unchanged ones are hard links between snapshots.
+
+The live tree is never written and never linked. Freezing takes time that grows with what changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_mlsnap.domain.manifest import Entry, Inventory, inventory_of
+from ci_mlsnap.durable.faults import shown, storage_errors
+from ci_mlsnap.errors import IntegrityDamage
+from ci_mlsnap.storage.checking import first_damage
+from ci_mlsnap.storage.facts import (
+    known_file,
+    let_the_clock_move,
+    read_objects,
+    remember,
+    remembered,
+    update_objects,
+)
+from ci_mlsnap.storage.layout import Store
+from ci_mlsnap.storage.modes import give_modes, take_write_bits
+from ci_mlsnap.storage.sharing import require_as_seen, see, shareable
+from ci_mlsnap.storage.way import Parent, Taken
+from ci_mlsnap.trees.copy import copy_tree
+from ci_mlsnap.trees.remove import remove_tree
+from ci_mlsnap.trees.walk import walk
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyWay:
+    """Freeze by copying what changed. `racy_seconds`: how young a change must be for its time to be doubted."""
+
+    store: Store
+    racy_seconds: float = 2.0
+    name: str = "copy"
+    instant: bool = False
+    enforced_read_only: bool = False
+    why: str = "works on any file system; the time grows with what changed, so it is not instant"
+
+    def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
+        """See `Way.freeze`."""
+        state = self.store.state
+        parent = parent if inventory else None
+        known = {} if full else remembered(state, source, racy_seconds=self.racy_seconds)
+        with _nothing_left_of(partial), storage_errors("the tree cannot be copied into the store"):
+            seen = see(source, parent, known)
+            reuse = shareable(parent, seen, read_objects(state)) if parent else {}
+            copied = copy_tree(source, partial, reuse=reuse, digests=inventory)
+            require_as_seen(source, seen)
+            if not inventory:
+                return Taken(inventory=inventory_of(()), copied_bytes=copied.copied_bytes)
+            take_write_bits(partial)
+        if self._lasts(source):
+            remember(state, source, copied.known)
+        return Taken(inventory=copied.inventory, copied_bytes=copied.copied_bytes)
+
+    def sealed(self, partial: Path, inventory: Inventory) -> None:
+        """See `Way.sealed`. Linking changed the inodes' times, so that shared files are remembered again too."""
+        if not inventory.entries:
+            return
+        digests = {entry.path: entry.sha256 for entry in inventory.entries if entry.kind == "file"}
+        let_the_clock_move()
+        sealed = [known_file(found.stat, digests[found.path]) for found in walk(partial) if found.kind == "file"]
+        update_objects(self.store.state, sealed)
+
+    def clone(self, snapshot: Path, destination: Path, entries: Sequence[Entry] | None) -> None:
+        """See `Way.clone`. Each byte is read, so damage is found whatever the caches say."""
+        with _nothing_left_of(destination), storage_errors("the snapshot cannot be copied"):
+            copied = copy_tree(snapshot, destination, digests=entries is not None)
+            if entries is not None:
+                _require_equal(snapshot, copied.inventory.entries, entries)
+                give_modes(destination, entries)
+
+    def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
+        """See `Way.damage`."""
+        return first_damage(snapshot, entries, read_objects(self.store.state))
+
+    def remove(self, tree: Path) -> None:
+        """See `Way.remove`."""
+        remove_tree(tree)
+
+    def _lasts(self, source: Path) -> bool:
+        """Tell whether the tree will be frozen again: a workspace will not."""
+        return not Path(os.path.realpath(source)).is_relative_to(os.path.realpath(self.store.work))
+
+
+@contextmanager
+def _nothing_left_of(tree: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        remove_tree(tree)
+        raise
+
+
+def _require_equal(snapshot: Path, found: Sequence[Entry], wanted: Sequence[Entry]) -> None:
+    """Hold a copy's entries against the manifest's; write bits are not in a snapshot."""
+    for one, other in zip(found, wanted, strict=False):
+        if _carried(one) != _carried(other):
+            raise _damaged(snapshot, min(one.path, other.path))
+    if len(found) != len(wanted):
+        longer = max(found, wanted, key=len)
+        raise _damaged(snapshot, longer[min(len(found), len(wanted))].path)
+
+
+def _carried(entry: Entry) -> tuple[object, ...]:
+    mode = 0 if entry.kind == "link" else entry.mode & 0o555
+    return (
+        *(entry.path, entry.kind, mode, entry.mtime_ns, entry.size),
+        *(entry.sha256, entry.target, entry.same_as, entry.xattrs),
+    )
+
+
+def _damaged(snapshot: Path, path: bytes) -> IntegrityDamage:
+    return IntegrityDamage(
+        f"{shown(path)} in {snapshot} is not what was sealed",
+        why="its content or facts differ from the manifest's",
+        safe="nothing was restored or changed",
+        hint="use another version; `mlsnap log` names them",
+    )

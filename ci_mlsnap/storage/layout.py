@@ -1,0 +1,226 @@
+"""The store of a local volume: its folders, the records that bind volume and store, and the way between them.
+
+- `<store>/volume.json`: the volume's id, project, model, name and path
+- `<store>/snapshots/<name>`: a snapshot; beside them `.partial-<token>` and `.trash-<token>`
+- `<store>/work/`: workspaces of runs
+- `<store>/state/`: leases, journals, ledger, caches
+- `<volume>/.mlsnap/volume.json`: the same id
+- `<volume>/.snapshot`: a relative link to `<store>/snapshots`
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ci_mlsnap.durable.atomic import make_folder, write_atomically
+from ci_mlsnap.errors import IntegrityDamage, StorageFailed, VolumeRefused
+
+FORMAT: Literal["mlsnap/volume/1"] = "mlsnap/volume/1"
+LINK = ".snapshot"
+OWN = ".mlsnap"
+
+_TOKEN = re.compile(r"[0-9a-f]{16}")
+_ID_LIMIT = 4096
+
+
+class StoreRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a store says of its volume: written once, at first use."""
+
+    format: Literal["mlsnap/volume/1"]
+    id: str
+    project: str
+    model: str
+    name: str
+    path: str
+
+
+class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the volume says of itself."""
+
+    format: Literal["mlsnap/volume/1"]
+    id: str
+
+
+class CloneRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a clone says of itself: the id of the volume that it comes from."""
+
+    format: Literal["mlsnap/clone/1"]
+    volume: str
+
+
+def new_token() -> str:
+    """Give a name for something unfinished that nobody else will choose."""
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """The folders of a store."""
+
+    root: Path
+
+    @property
+    def snapshots(self) -> Path:
+        """Where snapshots are, and what is on the way to become one."""
+        return self.root / "snapshots"
+
+    @property
+    def work(self) -> Path:
+        """Where runs have their workspaces."""
+        return self.root / "work"
+
+    @property
+    def state(self) -> Path:
+        """Where state is."""
+        return self.root / "state"
+
+    def partial(self, token: str) -> Path:
+        """Give the place of what is being frozen. Raises `StorageFailed` for what is no token of ours."""
+        return self.snapshots / f".partial-{_checked(token)}"
+
+    def trash(self, token: str) -> Path:
+        """Give the place of a tree that a restore displaces."""
+        return self.snapshots / f".trash-{_checked(token)}"
+
+    def make(self) -> None:
+        """Make what is missing of the folders."""
+        for folder in (self.snapshots, self.work, self.state):
+            make_folder(folder)
+
+    def record(self) -> StoreRecord | None:
+        """Read the store's record; None before first use. Raises `IntegrityDamage`."""
+        try:
+            return msgspec.json.decode((self.root / "volume.json").read_bytes(), type=StoreRecord)
+        except FileNotFoundError:
+            return None
+        except msgspec.MsgspecError as error:
+            raise _damaged(self.root / "volume.json", error) from None
+
+    def write_record(self, record: StoreRecord) -> None:
+        """Write the store's record, at first use."""
+        write_atomically(self.root / "volume.json", msgspec.json.encode(record) + b"\n")
+
+
+def _checked(token: str) -> str:
+    if _TOKEN.fullmatch(token) is None:
+        raise StorageFailed(f"{token[:40]!r} names nothing that was frozen here")
+    return token
+
+
+def _damaged(path: Path, error: Exception) -> IntegrityDamage:
+    return IntegrityDamage(f"{path} is damaged", why=str(error)[:200], hint="bring it back from a backup")
+
+
+# -- the volume's side ---------------------------------------------------------------------------------
+
+
+def read_id(tree: Path) -> str:
+    """Read the id that a tree carries; empty when it has none.
+
+    Raises `VolumeRefused` when something else is in the record's place, `IntegrityDamage` when it is damaged.
+    """
+    text = _read_own(tree, "volume.json")
+    try:
+        return msgspec.json.decode(text, type=VolumeRecord).id if text is not None else ""
+    except msgspec.MsgspecError as error:
+        raise _damaged(tree / OWN / "volume.json", error) from None
+
+
+def write_id(tree: Path, volume_id: str) -> None:
+    """Make a tree carry the id, durably; no link in it is followed."""
+    _write_own(tree, "volume.json", VolumeRecord(format=FORMAT, id=volume_id))
+
+
+def mark_clone(tree: Path, volume_id: str) -> None:
+    """Make a tree say that it is a clone, which may be removed."""
+    _write_own(tree, "clone.json", CloneRecord(format="mlsnap/clone/1", volume=volume_id))
+
+
+def is_clone(tree: Path, volume_id: str) -> bool:
+    """Tell whether a tree is a clone of this volume."""
+    try:
+        text = _read_own(tree, "clone.json")
+        return text is not None and msgspec.json.decode(text, type=CloneRecord).volume == volume_id
+    except (VolumeRefused, msgspec.MsgspecError):
+        return False
+
+
+def _read_own(tree: Path, name: str) -> bytes | None:
+    """Read a record in a tree's own folder. Training may have written anything there: links are not followed,
+    and only a small regular file is read."""
+    try:
+        with _own_folder(tree) as folder:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _no_record(tree, error.strerror or "") from None
+    with os.fdopen(file, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise _no_record(tree, "it is no regular file")
+        return stream.read(_ID_LIMIT)
+
+
+def _write_own(tree: Path, name: str, record: msgspec.Struct) -> None:
+    beside = f".{name}.{new_token()}"
+    try:
+        with suppress(FileExistsError):
+            (tree / OWN).mkdir()
+        with _own_folder(tree) as folder:
+            file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
+            with os.fdopen(file, "wb") as stream:
+                stream.write(msgspec.json.encode(record) + b"\n")
+                stream.flush()
+                os.fsync(file)
+            os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.fsync(folder)
+    except (NotADirectoryError, IsADirectoryError) as error:
+        raise _no_record(tree, error.strerror or "") from None
+
+
+@contextmanager
+def _own_folder(tree: Path) -> Iterator[int]:
+    folder = os.open(tree / OWN, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _no_record(tree: Path, why: str) -> VolumeRefused:
+    return VolumeRefused(
+        f"{tree / OWN} is not what mlsnap made there",
+        why=why,
+        safe="nothing was changed",
+        hint=f"look what it is and move it away; `{OWN}` at a volume's root belongs to mlsnap",
+    )
+
+
+def link_snapshots(tree: Path, store: Store, *, final: Path | None = None) -> None:
+    """Make `<tree>/.snapshot` lead to the snapshots, relative to `final`, where the tree is or will stand.
+
+    Raises `VolumeRefused` when something that is no link stands there.
+    """
+    target = os.path.relpath(os.path.realpath(store.snapshots), os.path.realpath(final or tree))
+    link = tree / LINK
+    if link.is_symlink() and os.readlink(link) == target:
+        return
+    if os.path.lexists(link) and not link.is_symlink():
+        raise VolumeRefused(
+            f"{link} stands where the snapshots are shown",
+            safe="nothing was changed",
+            hint="move it away, or set `path` to another folder",
+        )
+    beside = tree / f"{LINK}.{new_token()}"
+    beside.symlink_to(target)
+    beside.replace(link)

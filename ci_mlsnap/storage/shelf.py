@@ -1,0 +1,271 @@
+"""The snapshots of a store: which are ours, what their manifests say, and publishing, holding, deleting them.
+
+Ours are those that the ledger says we published under that very name, and whose manifest has the digest that
+the ledger's marker names. Everything else under `snapshots/` is foreign: listed, never touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_mlsnap.domain.manifest import MANIFEST_PATH, Manifest, ManifestHeader, decode, decode_header, encode
+from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.durable.atomic import fsync_folder, write_atomically
+from ci_mlsnap.durable.faults import storage_errors
+from ci_mlsnap.errors import (
+    IntegrityDamage,
+    NoSuchVersion,
+    SnapshotConflict,
+    SnapshotForeign,
+    SnapshotHeld,
+    StorageUnknown,
+)
+from ci_mlsnap.ports import Snapshot
+from ci_mlsnap.storage.layout import OWN, Store, new_token, write_id
+from ci_mlsnap.storage.ledger import Book, Ledger, Publication
+from ci_mlsnap.trees.exchange import rename_without_replacing
+from ci_mlsnap.trees.remove import remove_tree
+from ci_mlsnap.trees.syncfs import sync_file_system
+
+UNFINISHED = (".partial-", ".trash-")
+"""How names begin of what is no snapshot: not listed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """The snapshots of one store. Whoever writes holds the store lock."""
+
+    store: Store
+
+    @property
+    def ledger(self) -> Ledger:
+        """The store's ledger."""
+        return Ledger(path=self.store.state / "ledger")
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def get(self, name: SnapshotName) -> Snapshot | None:
+        """See `Driver.get`. Raises `IntegrityDamage` when it is ours and its manifest is not what was sealed."""
+        book = self.ledger.read()
+        snapshot = self._look(str(name), book)
+        if snapshot is not None and snapshot.marker is not None:
+            self._require_whole(book.present[str(name)])
+        return snapshot
+
+    def list(self) -> Sequence[Snapshot]:
+        """See `Driver.list`. A damaged one of ours is still ours; reading its manifest says so."""
+        book = self.ledger.read()
+        with storage_errors("the snapshots cannot be listed"):
+            try:
+                names = sorted(os.listdir(self.store.snapshots))
+            except FileNotFoundError:
+                return []
+        found = (self._look(name, book) for name in names if not name.startswith(UNFINISHED))
+        return [snapshot for snapshot in found if snapshot is not None]
+
+    def used_names(self) -> Sequence[SnapshotName]:
+        """See `Driver.used_names`."""
+        return [SnapshotName.parse(name) for name in self.ledger.read().used]
+
+    def _look(self, name: str, book: Book) -> Snapshot | None:
+        with storage_errors("the snapshot cannot be looked at"):
+            try:
+                found = (self.store.snapshots / name).lstat()
+            except FileNotFoundError:
+                return None
+        publication = book.present.get(name)
+        if publication is None or not stat.S_ISDIR(found.st_mode):
+            return Snapshot(name=name, marker=None, native_id=str(found.st_ino))
+        holds = tuple(book.holds.get(name, ()))
+        return Snapshot(name=name, marker=publication.marker, native_id=str(found.st_ino), holds=holds)
+
+    def place(self, name: SnapshotName) -> Path:
+        """Give the folder of one of ours. Raises `NoSuchVersion`."""
+        self._publication(name)
+        return self.store.snapshots / str(name)
+
+    def _publication(self, name: SnapshotName) -> Publication:
+        book = self.ledger.read()
+        snapshot = self._look(str(name), book)
+        if snapshot is None or snapshot.marker is None:
+            why = "" if snapshot is None else "what stands under that name is not ours"
+            raise NoSuchVersion(f"there is no version {name}", why=why, hint="`mlsnap log` names those there are")
+        return book.present[str(name)]
+
+    # -- manifests ---------------------------------------------------------------------------------
+
+    def header(self, name: SnapshotName) -> ManifestHeader:
+        """See `Driver.manifest_header`."""
+        publication = self._publication(name)
+        self._require_whole(publication)
+        with self._open_manifest(publication.marker) as file, os.fdopen(os.dup(file), "rb") as stream:
+            return decode_header(stream.readline())
+
+    def manifest(self, name: SnapshotName) -> Manifest:
+        """See `Driver.manifest`."""
+        marker = self._publication(name).marker
+        with self._open_manifest(marker) as file, os.fdopen(os.dup(file), "rb") as stream:
+            content = stream.read()
+        if hashlib.sha256(content).hexdigest() != marker.digest:
+            raise _damaged(marker, "its digest is not the one that was published")
+        return decode(content.splitlines(keepends=True))
+
+    def _require_whole(self, publication: Publication) -> None:
+        """Hold a manifest against its marker; it is read only when its facts are not those of the sealing."""
+        with self._open_manifest(publication.marker) as file:
+            if _facts(os.fstat(file)) == publication.manifest_facts:
+                return
+            digest = hashlib.sha256()
+            while part := os.read(file, 1 << 20):
+                digest.update(part)
+        if digest.hexdigest() != publication.marker.digest:
+            raise _damaged(publication.marker, "its digest is not the one that was published")
+
+    @contextmanager
+    def _open_manifest(self, marker: Marker) -> Iterator[int]:
+        path = self.store.snapshots / str(marker.name) / MANIFEST_PATH
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise _damaged(marker, error.strerror or "it cannot be opened") from error
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise _damaged(marker, "it is no regular file")
+            with storage_errors("a manifest cannot be read"):
+                yield file
+        finally:
+            os.close(file)
+
+    # -- publishing --------------------------------------------------------------------------------
+
+    def existing(self, marker: Marker) -> Snapshot | None:
+        """Give the snapshot that already has this marker; None when the name is free.
+
+        Raises `SnapshotForeign`, `SnapshotConflict`, `IntegrityDamage`.
+        """
+        if str(marker.name) in self.ledger.read().deleted:
+            raise SnapshotConflict(
+                f"{marker.name} was a snapshot and was deleted, and names are not used again",
+                safe="nothing was published",
+                hint="run again: the next attempt gets a number of its own",
+            )
+        found = self.get(marker.name)
+        if found is None:
+            return None
+        if found.marker is None:
+            raise _foreign(self.store.snapshots / found.name)
+        if str(found.marker) != str(marker):
+            raise SnapshotConflict(
+                f"the snapshot {marker.name} exists with another content",
+                why="it was published by another run",
+                safe="both are unchanged; nothing was published",
+                hint="`mlsnap show` says what it holds; run again for the next attempt",
+            )
+        return found
+
+    def prepare(self, partial: Path, manifest: Manifest) -> None:
+        """Write the seal into a frozen tree and make it durable, before the store lock is taken."""
+        with storage_errors("the snapshot cannot be sealed"):
+            os.chmod(partial, stat.S_IMODE(os.lstat(partial).st_mode) | stat.S_IRWXU)
+            remove_tree(partial / OWN)  # what an earlier try left
+            write_id(partial, manifest.header.volume_id)
+            write_atomically(partial / MANIFEST_PATH, encode(manifest))
+            for place in (partial / MANIFEST_PATH, partial / OWN / "volume.json", partial / OWN, partial):
+                os.chmod(place, stat.S_IMODE(os.lstat(place).st_mode) & ~0o222)
+        sync_file_system(partial)
+
+    def publish(self, partial: Path, marker: Marker) -> Snapshot:
+        """Make a sealed tree visible under its name. Raises `SnapshotForeign`, `StorageUnknown`."""
+        final = self.store.snapshots / str(marker.name)
+        with storage_errors("the snapshot cannot be published"):
+            facts = _facts(os.lstat(partial / MANIFEST_PATH))
+            self.ledger.published(marker, facts)
+            try:
+                rename_without_replacing(partial, final)
+            except FileExistsError:
+                raise _foreign(final) from None
+            except OSError:
+                if os.path.lexists(partial):
+                    raise
+        try:
+            fsync_folder(self.store.snapshots)
+            found = self.get(marker.name)
+        except Exception as error:
+            raise _unknown(marker) from error
+        if found is None or str(found.marker) != str(marker):
+            raise _unknown(marker)
+        return found
+
+    # -- holding and deleting ----------------------------------------------------------------------
+
+    def hold(self, name: SnapshotName, owner: str) -> None:
+        """See `Driver.hold`."""
+        self._publication(name)
+        if owner not in self.ledger.read().holds.get(str(name), {}):
+            self.ledger.held(name, owner)
+
+    def release(self, name: SnapshotName, owner: str) -> None:
+        """See `Driver.release_hold`."""
+        if owner in self.ledger.read().holds.get(str(name), {}):
+            self.ledger.released(name, owner)
+
+    def take_down(self, name: SnapshotName) -> Path | None:
+        """Take one of ours from its name, durably; give where it then stands, to be removed. See `Driver.delete`.
+
+        So a snapshot is whole, or not there.
+        """
+        found = self.get(name)
+        if found is None:
+            if str(name) in self.ledger.read().present:
+                self.ledger.deleted(name)
+            return None
+        if found.marker is None:
+            raise _foreign(self.store.snapshots / found.name)
+        if found.holds:
+            raise SnapshotHeld(
+                f"the snapshot {name} is held by {', '.join(map(ascii, found.holds))}",
+                safe="nothing was deleted",
+                hint="`mlsnap hold --release` takes a hold back",
+            )
+        doomed = self.store.partial(new_token())
+        with storage_errors("the snapshot cannot be deleted"):
+            rename_without_replacing(self.store.snapshots / str(name), doomed)
+        fsync_folder(self.store.snapshots)
+        self.ledger.deleted(name)
+        return doomed
+
+
+def _facts(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _damaged(marker: Marker, why: str) -> IntegrityDamage:
+    return IntegrityDamage(
+        f"the manifest of {marker.name} is damaged",
+        why=why,
+        safe="nothing was changed",
+        hint="other versions are not affected (`mlsnap log`); the files are still under `.snapshot`",
+    )
+
+
+def _foreign(place: Path) -> SnapshotForeign:
+    return SnapshotForeign(
+        f"{place} is not a snapshot of ours",
+        why="the ledger does not say that we published it",
+        safe="it was not touched; nothing was published or deleted",
+        hint="move it away if nobody needs it there, then run again",
+    )
+
+
+def _unknown(marker: Marker) -> StorageUnknown:
+    return StorageUnknown(
+        f"it is not known whether {marker.name} is durable",
+        safe="nothing else was changed",
+        hint="run again: what was published is found by its name",
+    )

@@ -1,0 +1,189 @@
+"""Restore file by file, where the live tree can't be exchanged as a whole: each file is made beside and renamed.
+
+A reader may see files of both versions meanwhile. Interrupted, it is run again and ends the same.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_mlsnap.domain.manifest import Entry
+from ci_mlsnap.durable.faults import shown, storage_errors
+from ci_mlsnap.errors import IntegrityDamage, LateWriter
+from ci_mlsnap.storage.layout import new_token
+from ci_mlsnap.storage.modes import by_path
+from ci_mlsnap.trees.compare import differences
+from ci_mlsnap.trees.files import copy_content
+from ci_mlsnap.trees.folders import Folders
+from ci_mlsnap.trees.remove import remove_tree
+from ci_mlsnap.trees.syncfs import sync_file_system
+from ci_mlsnap.trees.walk import NO_CONTENT
+
+_KINDS = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
+
+
+def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry]) -> int:
+    """Make the live tree equal to a snapshot of which these are the entries; give the number of changed things.
+
+    Raises `LateWriter` when the live tree is not equal in the end, `IntegrityDamage`, `StorageFailed`.
+    """
+    with storage_errors("the live tree cannot be changed"):
+        removed = _clear(live, by_path(entries))
+        found = differences(live, entries)
+        wrong = _with_groups({*found.changed, *found.removed}, entries)
+        with Folders(snapshot) as source, Folders(live) as target:
+            writing = _Writing(source=source, target=target)
+            for entry in entries:  # in path order: each folder comes before what is in it
+                if entry.path in wrong:
+                    writing.make(entry)
+            for entry in reversed(entries):
+                if entry.kind == "dir":
+                    writing.finish_folder(entry)
+        sync_file_system(live)
+    left = differences(live, entries, read=False)
+    if left:
+        path = (*left.added, *left.changed, *left.removed)[0]
+        raise LateWriter(
+            f"{shown(path)} was written to while the live tree was restored",
+            safe="the snapshot is unchanged; the live tree is in change",
+            hint="stop what writes there, then restore again",
+        )
+    return removed + len(wrong)
+
+
+def _with_groups(wrong: set[bytes], entries: Sequence[Entry]) -> set[bytes]:
+    """Add the other members of hard-link groups: a group is made anew as a whole."""
+    leaders = {entry.same_as or entry.path for entry in entries if entry.kind == "file" and entry.path in wrong}
+    return wrong | {entry.path for entry in entries if (entry.same_as or entry.path) in leaders}
+
+
+# -- removing ------------------------------------------------------------------------------------------
+
+
+def _clear(live: Path, wanted: Mapping[bytes, Entry]) -> int:
+    """Remove what should not be there, or should be something else, whatever it is; links are not followed."""
+    removed, waiting = 0, [b""]
+    with Folders(live) as folders:
+        while waiting:
+            path = waiting.pop()
+            folder = folders.at(path)
+            _open_up(folder)
+            for name in map(os.fsencode, os.listdir(folder)):
+                full = path + b"/" + name if path else name
+                entry = wanted.get(full)
+                if not path and name in NO_CONTENT:
+                    continue
+                if entry is None or not _fits(folder, name, entry):
+                    _remove(folder, name)
+                    removed += entry is None
+                elif entry.kind == "dir":
+                    waiting.append(full)
+    return removed
+
+
+def _fits(folder: int, name: bytes, entry: Entry) -> bool:
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if stat.S_IFMT(found.st_mode) != _KINDS[entry.kind]:
+        return False
+    return entry.kind != "link" or os.readlink(name, dir_fd=folder) == entry.target
+
+
+def _remove(folder: int, name: bytes) -> None:
+    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        # By way of the open folder: a long path works, and no link in it is followed.
+        remove_tree(Path(f"/proc/self/fd/{folder}", os.fsdecode(name)))
+    else:
+        os.unlink(name, dir_fd=folder)
+
+
+def _open_up(folder: int) -> None:
+    """Let the owner write to a folder; its mode is set right in the end."""
+    mode = stat.S_IMODE(os.fstat(folder).st_mode)
+    if mode & 0o300 != 0o300:
+        os.fchmod(folder, mode | 0o300)
+
+
+# -- making --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Writing:
+    source: Folders
+    target: Folders
+
+    def make(self, entry: Entry) -> None:
+        """Put one thing in place; a folder gets its facts when all is in it."""
+        above, _, name = entry.path.rpartition(b"/")
+        folder = self.target.at(above)
+        if entry.kind == "dir":
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=folder)
+            return
+        beside = f".mlsnap-{new_token()}".encode()
+        try:
+            self._make_beside(entry, beside, folder)
+            # Both names of one inode: rename would do nothing and leave the name beside.
+            os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(beside, dir_fd=folder)
+
+    def _make_beside(self, entry: Entry, beside: bytes, folder: int) -> None:
+        if entry.kind == "link":
+            os.symlink(entry.target, beside, dir_fd=folder)
+            os.utime(beside, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+        elif entry.same_as:
+            self._link(entry.same_as, beside, folder)
+        else:
+            self._copy(entry, beside, folder)
+
+    def _link(self, leader: bytes, beside: bytes, folder: int) -> None:
+        # `at` gives one descriptor at a time: the one we were given is kept open beside it.
+        kept = os.dup(folder)
+        try:
+            above, _, name = leader.rpartition(b"/")
+            os.link(name, beside, src_dir_fd=self.target.at(above), dst_dir_fd=kept, follow_symlinks=False)
+        finally:
+            os.close(kept)
+
+    def _copy(self, entry: Entry, beside: bytes, folder: int) -> None:
+        above, _, name = entry.path.rpartition(b"/")
+        stored = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self.source.at(above))
+        try:
+            made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+            try:
+                content, _ = copy_content(stored, made, os.fstat(stored), lambda: None, hashed=True)
+                if content != entry.sha256:
+                    raise IntegrityDamage(f"{shown(entry.path)} changed in the snapshot while it was restored")
+                _set_facts(made, entry)
+            finally:
+                os.close(made)
+        finally:
+            os.close(stored)
+
+    def finish_folder(self, entry: Entry) -> None:
+        """Give a folder its facts, once nothing in it changes any more."""
+        _set_facts(self.target.at(entry.path), entry)
+
+
+def _set_facts(made: int, entry: Entry) -> None:
+    wanted = dict(entry.xattrs)
+    for name in _attributes(made):
+        if name not in wanted:
+            os.removexattr(made, name)
+    for name, value in wanted.items():
+        os.setxattr(made, name, value)
+    keep = os.fstat(made).st_mode & stat.S_ISGID if entry.kind == "dir" else 0
+    os.fchmod(made, entry.mode | keep)
+    os.utime(made, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _attributes(made: int) -> Collection[str]:
+    with suppress(OSError):
+        return [name for name in os.listxattr(made) if name.startswith("user.")]
+    return ()

@@ -1,0 +1,68 @@
+"""The ways in which a local driver can freeze a tree: one shape, so that others can stand beside `copy`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ci_mlsnap.domain.manifest import Entry, Inventory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """The version whose unchanged files may be shared: where it stands and what it holds."""
+
+    root: Path
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What a freeze or a clone made: its entries, and how many bytes were written anew."""
+
+    inventory: Inventory
+    copied_bytes: int
+
+
+class Way(Protocol):
+    """How a tree is frozen, cloned and removed. Raises only errors of `ci_mlsnap.errors`."""
+
+    @property
+    def name(self) -> str:
+        """The way's name, as `capabilities` and `doctor` say it."""
+
+    @property
+    def instant(self) -> bool:
+        """Whether the time does not grow with the volume."""
+
+    @property
+    def enforced_read_only(self) -> bool:
+        """Whether even the owner cannot write to a snapshot."""
+
+    @property
+    def why(self) -> str:
+        """Why it was picked, and what is to be known of it."""
+
+    def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
+        """Make `partial`, an unchanging copy of `source`; on any error nothing is left of it.
+
+        All but its root is read-only then. Raises `TreeUnsupported`, `LinkEscapes`, `LateWriter`, `StorageFull`.
+        """
+
+    def sealed(self, partial: Path, inventory: Inventory) -> None:
+        """Remember the files of a tree that becomes a snapshot; the store lock is held."""
+
+    def clone(self, snapshot: Path, destination: Path, entries: Sequence[Entry] | None) -> None:
+        """Make a writable copy with the modes of the entries, sharing nothing that a write could reach.
+
+        Without entries (none were taken) the copy is what the snapshot holds. After an error nothing is left.
+        Raises `IntegrityDamage` when the snapshot holds anything else than its entries say.
+        """
+
+    def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
+        """Say what of a snapshot is not as its entries say: the first difference, or nothing. Writes nothing."""
+
+    def remove(self, tree: Path) -> None:
+        """Remove a tree that is no snapshot (any more); gone is fine. Takes the store lock where it needs it."""

@@ -1,0 +1,14 @@
+"""The published contract of storage drivers, and a driver that keeps its books in memory.
+
+A driver's test is a subclass of `DriverContract` with a fixture `driver` that gives a fresh `DriverUnderTest`:
+
+    class TestMyDriver(DriverContract):
+        @pytest.fixture
+        def driver(self, tmp_path: Path) -> DriverUnderTest: ...
+"""
+
+from ci_mlsnap.testing.contract import DriverContract
+from ci_mlsnap.testing.ground import DriverUnderTest
+from ci_mlsnap.testing.memory import MemoryDriver, MemoryStorage
+
+__all__ = ["DriverContract", "DriverUnderTest", "MemoryDriver", "MemoryStorage"]

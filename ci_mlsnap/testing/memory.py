@@ -1,0 +1,290 @@
+"""A driver that keeps its books in memory and its trees in plain folders: short-lived."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ci_mlsnap.domain.manifest import MANIFEST_PATH, Entry, Manifest, ManifestHeader, decode, digest_of, encode
+from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.errors import (
+    IntegrityDamage,
+    NoSuchVersion,
+    SnapshotConflict,
+    SnapshotForeign,
+    SnapshotHeld,
+    StorageFailed,
+    VolumeForeign,
+    VolumeRefused,
+)
+from ci_mlsnap.ports import Capabilities, Frozen, Probe, Restored, Snapshot
+from ci_mlsnap.trees.compare import differences
+from ci_mlsnap.trees.copy import copy_tree
+from ci_mlsnap.trees.exchange import exchange
+from ci_mlsnap.trees.remove import remove_tree
+
+
+@dataclass(kw_only=True)
+class MemoryStorage:
+    """The storage behind one volume: trees are folders below `folder`, all else is here."""
+
+    folder: Path
+    volume_id: str = ""
+    owner: tuple[str, str] = ("", "")
+    markers: dict[str, Marker] = field(default_factory=dict)
+    used: dict[str, None] = field(default_factory=dict)
+    holds: dict[str, dict[str, None]] = field(default_factory=dict)
+    ids: dict[Path, str] = field(default_factory=dict)
+    clones: set[Path] = field(default_factory=set)
+
+    def place(self, kind: Literal["snapshots", "partials", "trash", "state"], name: str = "") -> Path:
+        """Give where something stands."""
+        return self.folder / kind / name
+
+
+class MemoryDriver:
+    """Promises and errors are those of `ports.Driver`; what lies in `storage` is seen by each driver on it."""
+
+    def __init__(self, path: Path, storage: MemoryStorage) -> None:
+        self._path = path
+        self._storage = storage
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Driver.capabilities`."""
+        return Capabilities(way="memory", instant=False, enforced_read_only=False, swap=True)
+
+    @property
+    def volume_id(self) -> str:
+        """See `Driver.volume_id`."""
+        return self._storage.volume_id
+
+    # -- the volume --------------------------------------------------------------------------------
+
+    def probe(self) -> Probe:
+        """See `Driver.probe`. Space is without end."""
+        snapshots = self.list()
+        foreign = sum(snapshot.marker is None for snapshot in snapshots)
+        return Probe(
+            volume_id=self.volume_id,
+            way="memory",
+            why="for tests",
+            file_system="memory",
+            free_bytes=1 << 60,
+            total_bytes=1 << 60,
+            free_inodes=1 << 40,
+            snapshots=len(snapshots) - foreign,
+            foreign=foreign,
+        )
+
+    def initialise(self, *, project: str, model: str) -> str:
+        """See `Driver.initialise`."""
+        storage = self._storage
+        if not storage.volume_id:
+            for kind in ("snapshots", "partials", "trash", "state"):
+                (storage.folder / kind).mkdir(parents=True, exist_ok=True)
+            storage.volume_id, storage.owner = secrets.token_hex(16), (project, model)
+        if storage.owner != (project, model):
+            raise VolumeForeign(f"{self._path} belongs to model {storage.owner[1]!r}")
+        self._require_own(self._path)
+        self._path.mkdir(parents=True, exist_ok=True)
+        (self._path / ".mlsnap").mkdir(exist_ok=True)
+        (self._path / ".mlsnap/volume.json").write_text(storage.volume_id)
+        return storage.volume_id
+
+    def _require_own(self, live: Path) -> None:
+        record = live / ".mlsnap/volume.json"
+        if record.is_file() and record.read_text() != self._storage.volume_id:
+            raise VolumeForeign(f"{live} carries another volume's id")
+        if live.is_symlink() or (live.exists() and not live.is_dir()):
+            raise VolumeRefused(f"{live} is no folder")
+
+    def state_folder(self) -> Path:
+        """See `Driver.state_folder`."""
+        return self._storage.place("state")
+
+    # -- making snapshots --------------------------------------------------------------------------
+
+    def freeze(self, source: Path, *, parent: SnapshotName | None, full: bool, inventory: bool) -> Frozen:
+        """See `Driver.freeze`. Files that equal the parent's count as shared, though each tree has its own."""
+        token = secrets.token_hex(8)
+        copied = copy_tree(source, self._storage.place("partials", token))
+        shared = set(self._parent_entries(parent)) if parent else set()
+        anew = sum(entry.size for entry in copied.inventory.entries if not entry.same_as and entry not in shared)
+        return Frozen(
+            token=token,
+            path=self._storage.place("partials", token),
+            inventory=copied.inventory,
+            copied_bytes=anew,
+        )
+
+    def _parent_entries(self, name: SnapshotName) -> Sequence[Entry]:
+        try:
+            self.read_back(name)
+            return self.manifest(name).entries
+        except (NoSuchVersion, IntegrityDamage):
+            return ()
+
+    def discard(self, token: str) -> None:
+        """See `Driver.discard`."""
+        remove_tree(self._storage.place("partials", token))
+
+    def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
+        """See `Driver.seal`."""
+        name = str(marker.name)
+        if (manifest.header.name, manifest.header.volume_id) != (name, self.volume_id):
+            raise IntegrityDamage(f"the manifest of {name} names another snapshot or volume")
+        if digest_of(encode(manifest)) != marker.digest:
+            raise IntegrityDamage(f"the marker of {name} names another manifest")
+        found = self._found(name)
+        if found is None:
+            if name in self._storage.used:
+                raise SnapshotConflict(f"{name} was deleted, and names are not used again")
+            self._publish(frozen, manifest, marker)
+        elif found.marker is None:
+            raise SnapshotForeign(f"{name} is not ours")
+        elif str(found.marker) != str(marker):
+            raise SnapshotConflict(f"{name} exists with another content")
+        self.discard(frozen.token)
+        return Snapshot(name=name, marker=marker, holds=self._holds(name))
+
+    def _publish(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> None:
+        if not frozen.path.is_dir():
+            raise StorageFailed(f"what was frozen for {marker.name} is gone")
+        file = frozen.path / MANIFEST_PATH
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"".join(encode(manifest)))
+        frozen.path.rename(self._storage.place("snapshots", str(marker.name)))
+        self._storage.markers[str(marker.name)] = marker
+        self._storage.used[str(marker.name)] = None
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def _found(self, name: str) -> Snapshot | None:
+        if not self._storage.place("snapshots", name).exists():
+            return None
+        return Snapshot(name=name, marker=self._storage.markers.get(name), holds=self._holds(name))
+
+    def _holds(self, name: str) -> tuple[str, ...]:
+        return tuple(self._storage.holds.get(name, ()))
+
+    def get(self, name: SnapshotName) -> Snapshot | None:
+        """See `Driver.get`."""
+        found = self._found(str(name))
+        if found is not None and found.marker is not None:
+            self.manifest(name)
+        return found
+
+    def list(self) -> Sequence[Snapshot]:
+        """See `Driver.list`."""
+        place = self._storage.place("snapshots")
+        names = sorted(entry.name for entry in place.iterdir()) if place.is_dir() else ()
+        return [snapshot for name in names if (snapshot := self._found(name)) is not None]
+
+    def used_names(self) -> Iterable[SnapshotName]:
+        """See `Driver.used_names`."""
+        return [SnapshotName.parse(name) for name in self._storage.used]
+
+    def manifest_header(self, name: SnapshotName) -> ManifestHeader:
+        """See `Driver.manifest_header`."""
+        return self.manifest(name).header
+
+    def manifest(self, name: SnapshotName) -> Manifest:
+        """See `Driver.manifest`."""
+        lines = (self.view(name) / MANIFEST_PATH).read_bytes().splitlines(keepends=True)
+        if digest_of(lines) != self._storage.markers[str(name)].digest:
+            raise IntegrityDamage(f"the manifest of {name} is not the one that was published")
+        return decode(lines)
+
+    def view(self, name: SnapshotName) -> Path:
+        """See `Driver.view`."""
+        found = self._found(str(name))
+        if found is None or found.marker is None:
+            raise NoSuchVersion(f"there is no version {name}")
+        return self._storage.place("snapshots", str(name))
+
+    def read_back(self, name: SnapshotName) -> None:
+        """See `Driver.read_back`. Each file is read."""
+        found = differences(self.view(name), self.manifest(name).entries)
+        if found:
+            first = (*found.changed, *found.removed, *found.added)[0]
+            raise IntegrityDamage(f"{first!r} of {name} is not what was sealed")
+
+    def links(self, name: SnapshotName) -> Mapping[str, str]:
+        """See `Driver.links`."""
+        return {"path": str(self._storage.place("snapshots", str(name)))}
+
+    # -- bringing back -----------------------------------------------------------------------------
+
+    def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
+        """See `Driver.restore`."""
+        self.read_back(name)
+        self._require_own(live)
+        built = self._storage.place("trash", secrets.token_hex(8))
+        entries = copy_tree(self.view(name), built).inventory.entries
+        (built / ".mlsnap").mkdir()
+        (built / ".mlsnap/volume.json").write_text(self.volume_id)
+        if way == "sync":
+            changed = _move_into(built, live)
+            return Restored(way="sync", changed=changed or len(entries))
+        if not live.exists():
+            built.rename(live)
+            return Restored(way="swap")
+        exchange(built, live)
+        return Restored(way="swap", displaced=built)
+
+    def clone(self, name: SnapshotName | None, destination: Path) -> Path:
+        """See `Driver.clone`."""
+        if destination.exists() or destination.is_symlink():
+            raise VolumeRefused(f"{destination} is there already")
+        if name is None:
+            destination.mkdir()
+        else:
+            self.read_back(name)
+            copy_tree(self.view(name), destination)
+        self._storage.clones.add(destination)
+        return destination
+
+    def remove_clone(self, destination: Path) -> None:
+        """See `Driver.remove_clone`."""
+        if destination.exists() and destination not in self._storage.clones:
+            raise VolumeRefused(f"{destination} is no clone that was made here")
+        remove_tree(destination)
+
+    # -- keeping -----------------------------------------------------------------------------------
+
+    def hold(self, name: SnapshotName, owner: str) -> None:
+        """See `Driver.hold`."""
+        self.view(name)
+        self._storage.holds.setdefault(str(name), {})[owner] = None
+
+    def release_hold(self, name: SnapshotName, owner: str) -> None:
+        """See `Driver.release_hold`."""
+        self._storage.holds.get(str(name), {}).pop(owner, None)
+
+    def delete(self, name: SnapshotName) -> None:
+        """See `Driver.delete`."""
+        found = self._found(str(name))
+        if found is None:
+            return
+        if found.marker is None:
+            raise SnapshotForeign(f"{name} is not ours")
+        if found.holds:
+            raise SnapshotHeld(f"{name} is held by {', '.join(found.holds)}")
+        remove_tree(self._storage.place("snapshots", str(name)))
+        del self._storage.markers[str(name)]
+
+
+def _move_into(built: Path, live: Path) -> int:
+    """Replace what a folder holds, keeping the folder itself."""
+    live.mkdir(exist_ok=True)
+    old = list(live.iterdir())
+    for entry in old:
+        remove_tree(entry)
+    for entry in list(built.iterdir()):
+        entry.rename(live / entry.name)
+    built.rmdir()
+    return len(old)

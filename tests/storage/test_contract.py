@@ -1,0 +1,89 @@
+"""Every driver of ours keeps the contract."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.ports import Driver
+from ci_mlsnap.storage.local import LocalDriver
+from ci_mlsnap.testing import DriverContract, DriverUnderTest, MemoryDriver, MemoryStorage
+
+
+def local_on(ground: Path) -> DriverUnderTest:
+    """A local driver with volume and store below a folder."""
+    live, store, scratch = ground / "ml/digits", ground / "ml/.mlsnap/digits", ground / "scratch"
+    live.parent.mkdir()
+    scratch.mkdir()
+
+    def reopen() -> LocalDriver:
+        return LocalDriver(live, store, "digits", environ={})
+
+    return DriverUnderTest(
+        driver=reopen(),
+        live=live,
+        scratch=scratch,
+        ground=ground,
+        reopen=reopen,
+        plant=lambda name, tree: plant(tree, store / "snapshots" / name),
+        damage=lambda name, path: damage(store / "snapshots" / str(name) / path),
+    )
+
+
+def memory_on(ground: Path) -> DriverUnderTest:
+    """A memory driver whose trees are below a folder."""
+    live, scratch, storage = ground / "live", ground / "scratch", MemoryStorage(folder=ground / "storage")
+    scratch.mkdir()
+
+    def reopen() -> Driver:
+        return MemoryDriver(live, storage)
+
+    def stored(name: SnapshotName, path: str) -> Path:
+        return storage.place("snapshots", str(name)) / path
+
+    return DriverUnderTest(
+        driver=reopen(),
+        live=live,
+        scratch=scratch,
+        ground=ground,
+        reopen=reopen,
+        plant=lambda name, tree: plant(tree, storage.place("snapshots", name)),
+        damage=lambda name, path: damage(stored(name, path)),
+    )
+
+
+def plant(tree: Path, place: Path) -> None:
+    """Copy a tree as anybody could."""
+    shutil.copytree(tree, place, symlinks=True, ignore=shutil.ignore_patterns(".snapshot"))
+
+
+def damage(file: Path) -> None:
+    """Change one bit, as a failing disk or a careless owner does: size and modification time stay."""
+    before = file.stat()
+    file.chmod(0o600)
+    with file.open("r+b") as opened:
+        first = opened.read(1)
+        opened.seek(0)
+        opened.write(bytes([first[0] ^ 1]))
+    file.chmod(before.st_mode & 0o777)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+class TestMemory(DriverContract):
+    """Books in memory, trees in folders."""
+
+    @pytest.fixture
+    def driver(self, tmp_path: Path) -> DriverUnderTest:
+        return memory_on(tmp_path)
+
+
+class TestLocalCopy(DriverContract):
+    """The copy way, in a temporary folder, as whoever runs the tests."""
+
+    @pytest.fixture
+    def driver(self, tmp_path: Path) -> DriverUnderTest:
+        return local_on(tmp_path)
