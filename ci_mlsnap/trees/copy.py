@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from ci_mlsnap.domain.manifest import Inventory
 from ci_mlsnap.durable.faults import shown, storage_error
 from ci_mlsnap.errors import StorageFailed, TreeUnsupported
-from ci_mlsnap.trees.crew import Crew
+from ci_mlsnap.trees.crew import HANDS, Crew
 from ci_mlsnap.trees.files import Attributes, attributes, copy_content, open_found, require_unchanged
 from ci_mlsnap.trees.folders import Folders
 from ci_mlsnap.trees.listing import KnownFile, Listing
@@ -66,12 +67,12 @@ def copy_tree(
     except OSError as error:
         raise storage_error("a copy cannot be made", error) from error
     try:
-        with Folders(destination) as target, Folders(destination) as firsts, Crew() as crew:
-            copy = _Copy(target, firsts, crew, reuse, digests=digests)
-            for found in walk(source):
-                copy.take(found)
-        with Folders(destination) as target:
-            return copy.finish(target, source)
+        with Folders(destination) as target, Folders(destination) as firsts:
+            with ThreadPoolExecutor(HANDS) as hashers, Crew() as crew:
+                copy = _Copy(target, firsts, crew, reuse, hashers if digests else None)
+                for found in walk(source):
+                    copy.take(found)
+            return copy.finish(source)
     except OSError as error:
         remove_tree(destination)
         raise _writing_error(b"", error) from error
@@ -84,13 +85,18 @@ class _Copy:
     """One copy under way."""
 
     def __init__(
-        self, target: Folders, firsts: Folders, crew: Crew, reuse: Mapping[bytes, Reuse], *, digests: bool
+        self,
+        target: Folders,
+        firsts: Folders,
+        crew: Crew,
+        reuse: Mapping[bytes, Reuse],
+        hashers: Executor | None,
     ) -> None:
         self._target = target
         self._firsts = firsts
         self._crew = crew
         self._reuse = reuse
-        self._digests = digests
+        self._hashers = hashers
         self._listing = Listing()
         self._written: list[int] = []
         self._linked: set[bytes] = set()
@@ -112,13 +118,14 @@ class _Copy:
         except OSError as error:
             raise _writing_error(found.path, error) from error
 
-    def finish(self, target: Folders, source: Path) -> Copied:
+    def finish(self, source: Path) -> Copied:
         """Give the folders their modes and times, the deepest first, since filling them changed these."""
         for path, facts, extended in reversed(self._folders):
-            folder = target.at(path)
+            folder = self._target.at(path)
             _set_facts(folder, facts, extended, keep=os.fstat(folder).st_mode & 0o2000)
         mode = os.stat(source).st_mode & 0o777
-        os.fchmod(target.root, mode | os.fstat(target.root).st_mode & 0o2000)
+        root = self._target.root
+        os.fchmod(root, mode | os.fstat(root).st_mode & 0o2000)
         return Copied(
             inventory=self._listing.inventory(),
             copied_bytes=sum(self._written),
@@ -176,7 +183,7 @@ class _Copy:
     def _fill(self, found: Found, source: int, made: int) -> None:
         try:
             extended = attributes(found.path, source)
-            sha256, written = copy_content(source, made, found.stat, self._crew.go_on, hashed=self._digests)
+            sha256, written = copy_content(source, made, found.stat, self._crew.go_on, beside=self._hashers)
             require_unchanged(found.path, found.stat, source)
             _set_facts(made, found.stat, extended)
         except OSError as error:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 
 from ci_mlsnap.durable.faults import shown
 from ci_mlsnap.errors import TreeUnsupported
@@ -14,6 +15,9 @@ from ci_mlsnap.trees.walk import Found, reading_error
 
 BLOCK = 1 << 20
 """Bytes that are read at once."""
+
+AT_ONCE = 128 << 10
+"""Files up to this size are copied by one read and one write."""
 
 Attributes = tuple[tuple[str, bytes], ...]
 
@@ -41,10 +45,8 @@ def open_found(found: Found) -> int:
 
 def require_unchanged(path: bytes, before: os.stat_result, file: int) -> None:
     """Raise `LateWriter` when the open file has other facts than `before`."""
-    now = os.fstat(file)
-    for fact in ("st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"):
-        if getattr(now, fact) != getattr(before, fact):
-            raise changed(path, f"its {fact.removeprefix('st_').removesuffix('_ns')} is not what it was")
+    if _facts(os.fstat(file)) != _facts(before):
+        raise changed(path, "its size, times or place on the disk are not what they were")
 
 
 def attributes(path: bytes, file: int) -> Attributes:
@@ -68,30 +70,44 @@ def digest(file: int, size: int, go_on: Callable[[], None]) -> str:
 
 
 def copy_content(
-    source: int, destination: int, facts: os.stat_result, go_on: Callable[[], None], *, hashed: bool
+    source: int, destination: int, facts: os.stat_result, go_on: Callable[[], None], *, beside: Executor | None
 ) -> tuple[str, int]:
-    """Copy an open file's content, holes as holes; give its SHA-256 (empty unless `hashed`) and bytes written.
+    """Copy an open file's content, holes as holes; give its SHA-256 and how many bytes were written.
 
+    What is hashed is what is written, from one reading; hashing goes on `beside` the writing (None: no digest).
     Raises `OSError`.
     """
+    if facts.st_size <= AT_ONCE and _is_dense(facts):
+        content = os.read(source, facts.st_size)
+        _write(destination, memoryview(content))
+        return hashlib.sha256(content).hexdigest() if beside else "", len(content)
     result, written, position = hashlib.sha256(), 0, 0
     for start, end in _data(source, facts):
-        if hashed:
+        if beside:
             _hash_hole(result, start - position, go_on)
         os.lseek(source, start, os.SEEK_SET)
         os.lseek(destination, start, os.SEEK_SET)
         for part in _parts(source, end - start):
-            if hashed:
-                result.update(part)
+            hashing = beside.submit(result.update, part) if beside else None
             _write(destination, part)
+            if hashing:
+                hashing.result()
             written += len(part)
             go_on()
         position = end
-    if hashed:
+    if beside:
         _hash_hole(result, facts.st_size - position, go_on)
     if position < facts.st_size:
         os.ftruncate(destination, facts.st_size)
-    return result.hexdigest() if hashed else "", written
+    return result.hexdigest() if beside else "", written
+
+
+def _facts(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _is_dense(facts: os.stat_result) -> bool:
+    return facts.st_blocks * 512 >= facts.st_size
 
 
 def _parts(file: int, size: int) -> Iterator[memoryview]:
@@ -107,7 +123,7 @@ def _parts(file: int, size: int) -> Iterator[memoryview]:
 
 def _data(file: int, facts: os.stat_result) -> Iterator[tuple[int, int]]:
     """Give the parts of a file that are no holes."""
-    if facts.st_blocks * 512 >= facts.st_size:
+    if _is_dense(facts):
         yield 0, facts.st_size
         return
     position = 0
