@@ -69,7 +69,7 @@ def copy_tree(
     try:
         with Folders(destination) as target, Folders(destination) as firsts:
             with ThreadPoolExecutor(HANDS) as hashers, Crew() as crew:
-                copy = _Copy(target, firsts, crew, reuse, hashers if digests else None)
+                copy = _Copy(target, firsts, crew, reuse, hashers, digests=digests)
                 for found in walk(source):
                     copy.take(found)
             return copy.finish(source)
@@ -90,13 +90,16 @@ class _Copy:
         firsts: Folders,
         crew: Crew,
         reuse: Mapping[bytes, Reuse],
-        hashers: Executor | None,
+        hashers: Executor,
+        *,
+        digests: bool,
     ) -> None:
         self._target = target
         self._firsts = firsts
         self._crew = crew
         self._reuse = reuse
         self._hashers = hashers
+        self._digests = digests
         self._listing = Listing()
         self._written: list[int] = []
         self._linked: set[bytes] = set()
@@ -183,7 +186,9 @@ class _Copy:
     def _fill(self, found: Found, source: int, made: int) -> None:
         try:
             extended = attributes(found.path, source)
-            sha256, written = copy_content(source, made, found.stat, self._crew.go_on, beside=self._hashers)
+            sha256, written = copy_content(
+                source, made, found.stat, self._crew.go_on, hashed=self._digests, beside=self._hashers
+            )
             require_unchanged(found.path, found.stat, source)
             _set_facts(made, found.stat, extended)
         except OSError as error:

@@ -70,36 +70,51 @@ def digest(file: int, size: int, go_on: Callable[[], None]) -> str:
 
 
 def copy_content(
-    source: int, destination: int, facts: os.stat_result, go_on: Callable[[], None], *, beside: Executor | None
+    source: int,
+    destination: int,
+    facts: os.stat_result,
+    go_on: Callable[[], None],
+    *,
+    hashed: bool,
+    beside: Executor | None = None,
 ) -> tuple[str, int]:
-    """Copy an open file's content, holes as holes; give its SHA-256 and how many bytes were written.
+    """Copy an open file's content, holes as holes; give its SHA-256 (empty unless `hashed`) and bytes written.
 
-    What is hashed is what is written, from one reading; hashing goes on `beside` the writing (None: no digest).
+    What is hashed is what is written, from one reading; large files are hashed `beside` the writing.
     Raises `OSError`.
     """
+    result = hashlib.sha256()
     if facts.st_size <= AT_ONCE and _is_dense(facts):
         content = os.read(source, facts.st_size)
         _write(destination, memoryview(content))
-        return hashlib.sha256(content).hexdigest() if beside else "", len(content)
-    result, written, position = hashlib.sha256(), 0, 0
+        if hashed:
+            result.update(content)
+        return result.hexdigest() if hashed else "", len(content)
+    written = position = 0
     for start, end in _data(source, facts):
-        if beside:
+        if hashed:
             _hash_hole(result, start - position, go_on)
         os.lseek(source, start, os.SEEK_SET)
         os.lseek(destination, start, os.SEEK_SET)
         for part in _parts(source, end - start):
-            hashing = beside.submit(result.update, part) if beside else None
-            _write(destination, part)
-            if hashing:
-                hashing.result()
+            _write_and_hash(destination, part, result if hashed else None, beside)
             written += len(part)
             go_on()
         position = end
-    if beside:
+    if hashed:
         _hash_hole(result, facts.st_size - position, go_on)
     if position < facts.st_size:
         os.ftruncate(destination, facts.st_size)
-    return result.hexdigest() if beside else "", written
+    return result.hexdigest() if hashed else "", written
+
+
+def _write_and_hash(file: int, part: memoryview, result: hashlib._Hash | None, beside: Executor | None) -> None:
+    hashing = beside.submit(result.update, part) if beside and result else None
+    _write(file, part)
+    if hashing:
+        hashing.result()
+    elif result:
+        result.update(part)
 
 
 def _facts(found: os.stat_result) -> tuple[int, int, int, int]:
