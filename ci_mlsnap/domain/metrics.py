@@ -56,8 +56,10 @@ def headline(scalars: Mapping[str, Scalar], preferred: tuple[str, ...] = ()) -> 
 
 
 def shown(value: Scalar) -> str:
-    """Write a value for people: four decimals for the ordinary, `%g` for the very large or small."""
+    """Write a value for people: four decimals for the ordinary, whole large counts as such, `%g` for the rest."""
     n = number(value)
     if not math.isfinite(n):
         return str(n)
+    if n.is_integer() and 100 <= abs(n) < 1e15:
+        return f"{n:.0f}"
     return f"{n:.4f}" if n == 0 or 1e-3 <= abs(n) < 1e5 else f"{n:.4g}"

@@ -28,8 +28,11 @@ def duration(seconds: float) -> str:
 
 
 def counted(count: int, word: str) -> str:
-    """Write a count with its noun: `1 file`, `3 files`."""
-    return f"{count} {word}" if count == 1 else f"{count:,} {word}s"
+    """Write a count with its noun: `1 file`, `3 files`, `2 processes`, `4 entries`."""
+    if count == 1:
+        return f"1 {word}"
+    plural = f"{word[:-1]}ies" if word.endswith("ry") else f"{word}es" if word.endswith("s") else f"{word}s"
+    return f"{count:,} {plural}"
 
 
 def change(name: str, value: Scalar, base: Scalar | None) -> str:

@@ -34,6 +34,14 @@ def find(folder: Path, *, digest: str | None = None, commit: str | None = None) 
     return _of_plan(folder, digest) if digest is not None else _the_open_one(folder, commit)
 
 
+def all_open(folder: Path, *, digest: str | None = None) -> list[Run]:
+    """Give the runs here that are not at rest, or only the one of a plan; none is fine. Raises `IntegrityDamage`."""
+    pattern = f"{digest}.json" if digest and _DIGEST.fullmatch(digest) else "*.json"
+    pointers = (documents.read(path, _Pointer, way_out=_WAY_OUT) for path in sorted(folder.glob(pattern)))
+    runs = [run for pointer in pointers if pointer is not None for run in _opened(pointer)]
+    return [run for run in runs if not run.ended and digest in (None, run.digest)]
+
+
 def drop(folder: Path, run: Run) -> None:
     """Forget the run here; does nothing the second time. Raises `StorageFailed`."""
     documents.remove(folder / f"{run.digest}.json")
@@ -57,9 +65,7 @@ def _of_plan(folder: Path, digest: str) -> Run:
 
 
 def _the_open_one(folder: Path, commit: str | None) -> Run:
-    pointers = (documents.read(path, _Pointer, way_out=_WAY_OUT) for path in sorted(folder.glob("*.json")))
-    runs = [run for pointer in pointers if pointer is not None for run in _opened(pointer)]
-    fitting = [run for run in runs if not run.ended and (not commit or run.plan.commit == commit)]
+    fitting = [run for run in all_open(folder) if not commit or run.plan.commit == commit]
     if not fitting:
         raise _none(f"of commit {commit[:12]}" if commit else "here")
     if len(fitting) > 1:

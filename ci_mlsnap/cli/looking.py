@@ -1,0 +1,188 @@
+"""status, log, show, path: looking. They write nothing and need no credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ci_mlsnap.cli.options import json_option, open_here
+from ci_mlsnap.cli.printing import columns, emit_json, printable
+from ci_mlsnap.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci_mlsnap.flows.inspect import LogLine, Standing
+
+
+@click.command()
+@json_option
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> int:
+    """Say which version the live tree is, which one HEAD means, and what is unfinished."""
+    from ci_mlsnap.flows.inspect import standing
+
+    project = open_here(ctx)
+    found = standing(project)
+    if as_json:
+        emit_json(_standing_facts(found))
+    else:
+        for line in _standing_lines(found, str(project.volume_path), project.settings.model):
+            click.echo(printable(line))
+    return ExitCode.DONE
+
+
+@click.command()
+@click.option(
+    "-n", "limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Commits to list."
+)
+@click.option("--all", "everything", is_flag=True, help="Also list versions of commits outside this history.")
+@json_option
+@click.argument("revision", default="HEAD")
+@click.pass_context
+def log(ctx: click.Context, revision: str, limit: int, everything: bool, as_json: bool) -> int:
+    """List commits, newest first, with their versions and metrics."""
+    from ci_mlsnap.flows.inspect import history
+
+    project = open_here(ctx)
+    lines = history(project, revision=revision, limit=limit, everything=everything)
+    if as_json:
+        emit_json([_log_facts(line) for line in lines])
+    else:
+        _print_log(lines)
+        if project.repository.is_shallow():
+            click.echo("history is cut here: this is a shallow clone (git fetch --unshallow)", err=True)
+    return ExitCode.DONE
+
+
+@click.command()
+@json_option
+@click.argument("revision", default="HEAD")
+@click.pass_context
+def show(ctx: click.Context, revision: str, as_json: bool) -> int:
+    """Show all that is known of one version: metrics, verdict, files, where it came from."""
+    from ci_mlsnap.flows.inspect import shown
+    from ci_mlsnap.report.shown import version_facts, version_lines
+
+    project = open_here(ctx)
+    answer = shown(project, revision)
+    manifest = project.driver.manifest(answer.version.name)
+    links = project.driver.links(answer.version.name)
+    if as_json:
+        emit_json(version_facts(answer, manifest, links))
+    else:
+        for line in version_lines(answer, manifest, links):
+            click.echo(printable(line))
+    return ExitCode.DONE
+
+
+@click.command()
+@click.option("--nearest", is_flag=True, help="Take the nearest ancestor's version when there is no other.")
+@json_option
+@click.argument("revision", default="HEAD")
+@click.pass_context
+def path(ctx: click.Context, revision: str, nearest: bool, as_json: bool) -> int:
+    """Print the read-only path of a version."""
+    from ci_mlsnap.flows.inspect import path_of
+
+    found = path_of(open_here(ctx), revision, nearest=nearest)
+    if as_json:
+        emit_json({"path": str(found)})
+    else:
+        click.echo(found)
+    return ExitCode.DONE
+
+
+def _print_log(lines: list[LogLine]) -> None:
+    from ci_mlsnap.report.logged import log_row
+
+    if not any(line.version for line in lines):
+        click.echo("no versions yet: `mlsnap run` makes the first one", err=True)
+    header = ("", "VERSION", "WHEN", "MESSAGE", "METRIC", "CHANGE", "SIZE", "")
+    columns([header, *(log_row(line.commit, line.version, line.base, line.best) for line in lines)])
+
+
+def _log_facts(line: LogLine) -> dict[str, Any]:
+    version = line.version
+    return {
+        "commit": line.commit.sha if line.commit else version.header.commit if version else "",
+        "subject": line.commit.subject if line.commit else "",
+        "version": version.header.name if version else None,
+        "good": version.good if version else None,
+        "metrics": version.metrics if version else {},
+        "best": line.best,
+        "created": version.header.created if version else None,
+        "bytes": version.header.bytes if version else None,
+    }
+
+
+def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
+    from ci_mlsnap.report.rendering import short
+    from ci_mlsnap.report.told import headline_of
+
+    clean = f"{found.dirty} uncommitted changes" if found.dirty else "work tree clean"
+    yield f"commit    {found.commit[:7]} on {found.branch or 'a detached HEAD'}, {clean}"
+    if found.answer is None:
+        yield "version   none for this commit: `mlsnap run` makes one"
+    else:
+        first = headline_of(found.answer.version)
+        scored = f"  {first[0]} {first[1]}" if first else ""
+        how = "" if found.answer.how == "own" else f"  ({found.answer.how})"
+        yield f"version   {short(found.answer.version.header.name)}{scored}{how}"
+    yield f"{'live tree':<9} {path}: {_live_text(found)}"
+    if found.view:
+        yield f"view      {short(found.view)}"
+    foreign = f", {found.foreign} foreign snapshots" if found.foreign else ""
+    yield f"model     {model}: {found.versions} versions{foreign}"
+    for run in found.unfinished:
+        yield f"running   1 unfinished run: {run}"
+    if found.waiting:
+        yield f"outbox    {found.waiting} statuses wait: `mlsnap publish` sends them"
+
+
+def _live_text(found: Standing) -> str:
+    from ci_mlsnap.report.rendering import short
+
+    live = found.live
+    if not live.version:
+        return "no version yet"
+    if live.condition == "in-change":
+        return f"in change since {short(live.version)}: a run trains there, or was cut off (`mlsnap recover`)"
+    if live.equal:
+        return f"equals {short(live.version)}"
+    parts = [
+        f"{len(paths)} {word}"
+        for word, paths in (
+            ("added", live.differences.added),
+            ("changed", live.differences.changed),
+            ("removed", live.differences.removed),
+        )
+        if paths
+    ]
+    since = " by a failed run" if live.condition == "changed-by-failed-run" else ""
+    return f"{', '.join(parts) or 'changed'} since {short(live.version)}{since} (`mlsnap recover` goes back)"
+
+
+def _standing_facts(found: Standing) -> dict[str, Any]:
+    return {
+        "commit": found.commit,
+        "branch": found.branch,
+        "dirty": found.dirty,
+        "shallow": found.shallow,
+        "version": found.answer.version.header.name if found.answer else None,
+        "how": found.answer.how if found.answer else None,
+        "live": {
+            "version": found.live.version or None,
+            "condition": found.live.condition,
+            "equal": found.live.equal,
+            "added": len(found.live.differences.added),
+            "changed": len(found.live.differences.changed),
+            "removed": len(found.live.differences.removed),
+        },
+        "view": found.view or None,
+        "versions": found.versions,
+        "foreign": found.foreign,
+        "unfinished": found.unfinished,
+        "waiting": found.waiting,
+    }

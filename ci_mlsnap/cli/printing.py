@@ -1,0 +1,67 @@
+"""Output for two readers: lines for people, JSON for scripts. Strangers' control characters show escaped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from ci_mlsnap.ports import Build, Step
+
+_MARKS = {"ok": ("ok", "green"), "note": ("--", "yellow"), "missed": ("no", "red"), "failed": ("no", "red")}
+
+
+def printable(text: str) -> str:
+    """Show what a terminal would act on, or nobody would see, as an escape."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+class Lines:
+    """Progress as one line a step, on stderr; in a CI with sections, one section a step's group."""
+
+    def __init__(self, build: Build, *, quiet: bool = False) -> None:
+        self._build = build
+        self._quiet = quiet
+
+    def step(self, step: Step) -> None:
+        """Print one step."""
+        if self._quiet:
+            return
+        mark, colour = _MARKS.get(step.state, ("..", "cyan"))
+        took = f"   {step.seconds:.2f} s" if step.seconds is not None else ""
+        stamp = "" if step.state != "waiting" else time.strftime("%H:%M:%S ", time.gmtime())
+        click.echo(
+            f"  {step.name:<11} {click.style(mark, fg=colour)}  {stamp}{printable(step.text)}{took}", err=True
+        )
+        for detail in step.details:
+            click.echo(f"  {'':<15} {printable(detail)}", err=True)
+
+    def group(self, title: str) -> None:
+        """Open a section of the build's log."""
+        sys.stdout.flush()
+        self._build.group(title)
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON document on stdout; structs as objects, bytes as base64."""
+    import msgspec
+
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+    click.echo(text)
+
+
+def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset()) -> None:
+    """Print rows in aligned columns; widths are those of the plain text."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if not cells:
+        return
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for row in cells:
+        parts = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(parts).rstrip())

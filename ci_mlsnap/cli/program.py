@@ -1,0 +1,109 @@
+"""The program: options of all commands, help in groups, and how an error ends the process."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from ci_mlsnap.cli.table import COMMANDS, HINTS
+from ci_mlsnap.errors import ExitCode, MlsnapError
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for, and shown by group in the help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ci_mlsnap.cli.{COMMANDS[cmd_name].module}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"There is no command {args[0]!r}.{_did_you_mean(args[0])}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for group in dict.fromkeys(row.group for row in COMMANDS.values()):
+            with formatter.section(group):
+                formatter.write_dl([(name, row.help) for name, row in COMMANDS.items() if row.group == group])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ci-mlsnap", prog_name="mlsnap", message="%(prog)s %(version)s")
+@click.option("--verbose", "-v", is_flag=True, help="Show a trace with an error, and debug lines.")
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False),
+    help="The folder whose mlsnap.toml is meant. Default: the nearest one upwards.",
+)
+@click.pass_context
+def program(ctx: click.Context, verbose: bool, project: str | None) -> None:
+    """Every commit carries its model: train on push, snapshot under the commit SHA, link it from a status."""
+    ctx.obj = {"verbose": verbose, "project": project}
+
+
+def run_program(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code; errors of ours are shown in at most six lines."""
+    verbose = "--verbose" in arguments or "-v" in arguments
+    try:
+        result = program.main(args=list(arguments), prog_name="mlsnap", standalone_mode=False)
+        return result if isinstance(result, int) else ExitCode.DONE
+    except MlsnapError as error:
+        show_error(error)
+        if verbose:
+            traceback.print_exc()
+        return int(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("mlsnap: interrupted", err=True)
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (`| head`) has all it wanted; point stdout elsewhere so that the exit flush is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.DONE)
+    except Exception as error:  # noqa: BLE001 - the last resort: a message and an exit code, not a trace
+        show_error(_unexpected(error))
+        if verbose:
+            traceback.print_exc()
+        return int(ExitCode.INTERNAL)
+
+
+def show_error(error: MlsnapError) -> None:
+    """Print an error on stderr: what, why, what is safe, what to do next."""
+    click.secho(f"mlsnap: error[{error.slug}]: {_printable(error.what)}", err=True, fg="red")
+    for label, text in (("why", error.why), ("safe", error.safe), ("next", error.hint)):
+        if text:
+            click.echo(f"  {label:<5} {_printable(text)}", err=True)
+
+
+def _unexpected(error: Exception) -> MlsnapError:
+    return MlsnapError(
+        f"unexpected {type(error).__name__}: {str(error)[:200]}",
+        safe="a run that was open is at rest after `mlsnap finish`",
+        hint="run again with --verbose, and report the trace",
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
+def _did_you_mean(word: str) -> str:
+    guess = HINTS.get(word) or next(iter(difflib.get_close_matches(word, COMMANDS, n=1)), None)
+    return f" Did you mean `mlsnap {guess}`?" if guess else " `mlsnap --help` lists all commands."

@@ -1,0 +1,83 @@
+"""checkout, restore, recover: going back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ci_mlsnap.cli.options import json_option, open_here
+from ci_mlsnap.cli.printing import emit_json
+from ci_mlsnap.errors import ExitCode
+
+if TYPE_CHECKING:
+    from ci_mlsnap.flows.restore import Back
+
+
+@click.command()
+@json_option
+@click.argument("revision")
+@click.pass_context
+def checkout(ctx: click.Context, revision: str, as_json: bool) -> int:
+    """Check out the code of REVISION by git, and its model with it.
+
+    Model files that no version has are kept as a snapshot first.
+    """
+    from ci_mlsnap.flows.restore import checkout as flow
+
+    return _tell(flow(open_here(ctx), revision), as_json)
+
+
+@click.command()
+@click.option("--to", type=click.Path(path_type=Path), help="Make a writable copy at this new folder instead.")
+@click.option("--shared", is_flag=True, help="Move the live tree of a shared volume, for all who use it.")
+@click.option("--nearest", is_flag=True, help="Take the nearest ancestor's version when there is no other.")
+@json_option
+@click.argument("revision")
+@click.pass_context
+def restore(ctx: click.Context, revision: str, to: Path | None, shared: bool, nearest: bool, as_json: bool) -> int:
+    """Bring back the model of REVISION; the code stays where it is."""
+    from ci_mlsnap.flows import restore as flow
+
+    project = open_here(ctx)
+    if to is not None:
+        return _tell(flow.restore_to(project, revision, to.absolute(), nearest=nearest), as_json)
+    return _tell(flow.restore(project, revision, shared=shared, nearest=nearest), as_json)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def recover(ctx: click.Context, as_json: bool) -> int:
+    """Bring back model files that were deleted or damaged, from the version the tree should be."""
+    from ci_mlsnap.flows.restore import recover as flow
+
+    back = flow(open_here(ctx))
+    if back is None:
+        click.echo('{"changed": false}' if as_json else "nothing to recover: the live tree equals its version")
+        return ExitCode.DONE
+    return _tell(back, as_json)
+
+
+def _tell(back: Back, as_json: bool) -> int:
+    from ci_mlsnap.report.told import back_lines
+
+    version = back.answer.version
+    if as_json:
+        kept = back.moved.kept if back.moved else ""
+        emit_json(
+            {
+                "version": version.header.name,
+                "commit": version.header.commit,
+                "how": back.answer.how,
+                "place": str(back.place),
+                "kept": kept,
+                "changed": back.moved is None or back.moved.way != "none",
+            }
+        )
+        return ExitCode.DONE
+    moved = (back.moved.way, back.moved.kept, back.moved.changed) if back.moved else None
+    for line in back_lines(version, back.answer.how, back.place, moved):
+        click.echo(line)
+    return ExitCode.DONE

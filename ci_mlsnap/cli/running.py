@@ -1,0 +1,167 @@
+"""run, begin, train, conclude, finish, publish."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ci_mlsnap.cli.options import json_option, open_here, plan_option, site_of, stop_signals
+from ci_mlsnap.cli.printing import emit_json
+from ci_mlsnap.errors import ExitCode
+
+if TYPE_CHECKING:
+    from ci_mlsnap.flows.context import Project, Request
+
+_TRAINING = {"allow_interspersed_args": False}
+
+
+def _planning_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Print the plan and each API call; do nothing."),
+        click.option("--allow-dirty", is_flag=True, help="Train uncommitted files, under a name of its own."),
+        click.option("--retrain", is_flag=True, help="Train again: the next attempt at this commit."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(context_settings=_TRAINING)
+@_planning_options
+@json_option
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def run(
+    ctx: click.Context, command: tuple[str, ...], dry_run: bool, allow_dirty: bool, retrain: bool, as_json: bool
+) -> int:
+    """Train the commit, snapshot its model, post the status.
+
+    COMMAND after `--` is what trains; without one, `train` of mlsnap.toml is used.
+    """
+    from ci_mlsnap.flows import run as flow
+    from ci_mlsnap.flows.context import Request
+
+    project = open_here(ctx)
+    request = Request(command=command, retrain=retrain, allow_dirty=allow_dirty)
+    if dry_run:
+        return _print_plan(project, request, as_json)
+    with stop_signals() as stop:
+        # Facts are alone on stdout: training's own output then goes beside them.
+        sink = sys.stderr.buffer if as_json else None
+        record = flow.run(project, request, stop=stop, sink=sink)
+    if as_json:
+        emit_json(record)
+    return ExitCode(record.exit_code)
+
+
+@click.command(context_settings=_TRAINING)
+@_planning_options
+@json_option
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def begin(
+    ctx: click.Context, command: tuple[str, ...], dry_run: bool, allow_dirty: bool, retrain: bool, as_json: bool
+) -> int:
+    """Plan, check, announce and prepare a run; prints the plan's digest, which `conclude --plan` takes."""
+    from ci_mlsnap.flows import run as flow
+    from ci_mlsnap.flows.context import Request
+
+    project = open_here(ctx)
+    request = Request(command=command, retrain=retrain, allow_dirty=allow_dirty)
+    if dry_run:
+        return _print_plan(project, request, as_json)
+    with stop_signals() as stop:
+        begun = flow.begin_planned(project, request, stop=stop)
+    action = begun.plan.action
+    project.hands.build.output({"plan": begun.digest, "action": action})
+    if as_json:
+        emit_json({"plan": begun.digest, "action": action})
+    else:
+        click.echo(begun.digest)
+    return ExitCode.DONE
+
+
+@click.command()
+@plan_option
+@click.pass_context
+def train(ctx: click.Context, plan: str | None) -> int:
+    """Run the training command of the open run; give it no secrets."""
+    from ci_mlsnap.flows.train import train as flow
+    from ci_mlsnap.services import open_hands
+    from ci_mlsnap.state import pointers
+
+    hands = open_hands(site_of(ctx), secrets=False)
+    with stop_signals() as stop:
+        open_run = pointers.find(hands.pointers, digest=plan)
+        if open_run.plan.action == "train":
+            flow(hands, open_run, stop)
+    return ExitCode.DONE
+
+
+@click.command()
+@plan_option
+@json_option
+@click.pass_context
+def conclude(ctx: click.Context, plan: str | None, as_json: bool) -> int:
+    """Snapshot what was trained, judge it, publish it, and post the final status."""
+    from ci_mlsnap.flows.conclude import conclude as flow
+    from ci_mlsnap.services import driver_of, open_hands
+    from ci_mlsnap.state import pointers
+
+    hands = open_hands(site_of(ctx), secrets=True)
+    open_run = pointers.find(hands.pointers, digest=plan)
+    with stop_signals():
+        record = flow(hands, driver_of(hands, open_run.plan), open_run, plan_checked=plan is not None)
+    if as_json:
+        emit_json(record)
+    return ExitCode(record.exit_code)
+
+
+@click.command()
+@plan_option
+@click.pass_context
+def finish(ctx: click.Context, plan: str | None) -> int:
+    """End what a stopped or cancelled run left over; does nothing when runs ended in order."""
+    from ci_mlsnap.flows.finish import finish as flow
+    from ci_mlsnap.services import driver_of, open_hands
+    from ci_mlsnap.state import pointers
+
+    hands = open_hands(site_of(ctx), secrets=True)
+    for open_run in pointers.all_open(hands.pointers, digest=plan):
+        flow(hands, driver_of(hands, open_run.plan), open_run)
+    return ExitCode.DONE
+
+
+@click.command()
+@json_option
+@click.pass_context
+def publish(ctx: click.Context, as_json: bool) -> int:
+    """Send the statuses that wait in the outbox."""
+    from ci_mlsnap.flows.announce import send_waiting
+
+    project = open_here(ctx)
+    announced = send_waiting(project.driver, project.hands.announcer)
+    if as_json:
+        emit_json({"sent": announced.sent, "queued": announced.queued, "why": announced.why})
+    else:
+        click.echo(f"{len(announced.sent)} sent, {len(announced.queued)} waiting" + _because(announced.why))
+    return ExitCode.ANNOUNCING_QUEUED if announced.queued else ExitCode.DONE
+
+
+def _because(why: str) -> str:
+    return f": {why}" if why else ""
+
+
+def _print_plan(project: Project, request: Request, as_json: bool) -> int:
+    from ci_mlsnap.flows.planning import plan_run
+    from ci_mlsnap.report.planned import plan_lines
+
+    plan = plan_run(project, request)
+    if as_json:
+        emit_json(plan)
+    else:
+        for line in plan_lines(plan):
+            click.echo(line)
+    return ExitCode.DONE

@@ -1,0 +1,60 @@
+"""init, doctor, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ci_mlsnap.cli.options import json_option, open_here
+from ci_mlsnap.cli.printing import emit_json, printable
+from ci_mlsnap.errors import ExitCode
+
+_SIGNS = {"ok": ("ok", "green"), "note": ("--", "yellow"), "bad": ("no", "red")}
+
+
+@click.command()
+@click.option("--train", default="python train.py", show_default=True, help="The training command.")
+@click.option("--volume", default="models", show_default=True, help="The folder that holds the model.")
+@click.pass_context
+def init(ctx: click.Context, train: str, volume: str) -> int:
+    """Write mlsnap.toml and ignore the model folder in git; changes no file that is there already."""
+    from ci_mlsnap.flows.init import init as flow
+    from ci_mlsnap.services import find_place
+
+    repository, folder = find_place(ctx.obj["project"] or "")
+    private = not Path(volume).is_absolute()
+    for wrote in flow(repository, folder, command=train, volume=volume, private=private):
+        click.echo(f"{printable(str(wrote.path.relative_to(folder)))} {wrote.what}")
+    click.echo("next: commit these files, then `mlsnap doctor` and `mlsnap run`")
+    return ExitCode.DONE
+
+
+@click.command()
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> int:
+    """Say on one screen what would go wrong, and what to do about it. Changes nothing."""
+    from ci_mlsnap.flows.doctor import examine
+
+    findings = examine(lambda: open_here(ctx))
+    bad = any(finding.state == "bad" for finding in findings)
+    if as_json:
+        emit_json([{"topic": f.topic, "state": f.state, "text": f.text, "hint": f.hint} for f in findings])
+    else:
+        for finding in findings:
+            sign, colour = _SIGNS[finding.state]
+            click.echo(f"  {finding.topic:<14} {click.style(sign, fg=colour)}  {printable(finding.text)}")
+            if finding.hint:
+                click.echo(f"  {'':<18} {printable(finding.hint)}")
+    return ExitCode.STORAGE_FAILED if bad else ExitCode.DONE
+
+
+@click.command()
+@click.option("--keep", type=click.Path(path_type=Path), help="Leave the demo's repository in this new folder.")
+def demo(keep: Path | None) -> int:
+    """Train, snapshot, lose, recover and go back, in a throw-away repository, by the real commands."""
+    from ci_mlsnap.demo.scenes import play
+
+    play(keep=keep)
+    return ExitCode.DONE

@@ -1,0 +1,52 @@
+"""Every command: the group it is shown in, the module that has it, and its line of help."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One command of the table; `module` has a click command of the command's name."""
+
+    group: str
+    module: str
+    help: str
+
+
+COMMANDS: dict[str, Row] = {
+    "run": Row("Every day", "running", "Train the commit, snapshot its model, post the status."),
+    "status": Row("Every day", "looking", "Say which version the live tree is, and what is unfinished."),
+    "log": Row("Every day", "looking", "List commits with their versions and metrics."),
+    "show": Row("Every day", "looking", "Show all that is known of one version."),
+    "path": Row("Every day", "looking", "Print the read-only path of a version."),
+    "checkout": Row("Go back", "returning", "Check out a commit's code and its model together."),
+    "restore": Row("Go back", "returning", "Bring back the model of a commit, without its code."),
+    "recover": Row("Go back", "returning", "Bring back model files that were deleted or damaged."),
+    "init": Row("Set up", "setting_up", "Write mlsnap.toml and prepare the repository."),
+    "doctor": Row("Set up", "setting_up", "Say what would go wrong, and what to do about it."),
+    "demo": Row("Set up", "setting_up", "Try everything in a throw-away repository."),
+    "begin": Row("CI and repair", "running", "Plan, check, announce and prepare a run (needs secrets)."),
+    "train": Row("CI and repair", "running", "Run the training command (needs no secrets)."),
+    "conclude": Row("CI and repair", "running", "Snapshot, judge, publish and announce (needs secrets)."),
+    "finish": Row("CI and repair", "running", "End what a stopped run left over."),
+    "publish": Row("CI and repair", "running", "Send the statuses that wait in the outbox."),
+}
+
+HINTS: dict[str, str] = {
+    "list": "log",
+    "ls": "log",
+    "history": "log",
+    "pull": "restore",
+    "get": "restore",
+    "undelete": "recover",
+    "undo": "recover",
+    "repair": "recover",
+    "switch": "checkout",
+    "train-model": "run",
+    "start": "begin",
+    "end": "conclude",
+    "check": "doctor",
+    "info": "show",
+    "push": "publish",
+}
+"""What people type who know other tools, and what they mean here."""

@@ -1,0 +1,126 @@
+"""begin: plan, preflight, pending status, lease, workspace. Runs no code of the repository."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_mlsnap.domain import announcing
+from ci_mlsnap.domain import plan as plans
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.texts import size
+from ci_mlsnap.errors import MlsnapError, StorageFull
+from ci_mlsnap.flows import closing, leases, workspace
+from ci_mlsnap.flows.announce import announce, publish_step
+from ci_mlsnap.flows.context import Hands, Project
+from ci_mlsnap.flows.finish import recover_runs
+from ci_mlsnap.flows.live import require_known
+from ci_mlsnap.ports import Driver, Step
+from ci_mlsnap.state import live, pointers
+from ci_mlsnap.state.journal import Run
+from ci_mlsnap.trees.fingerprint import fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """What `begin` left: the plan with its digest, and the open run, None when there is nothing to do."""
+
+    plan: Plan
+    digest: str
+    run: Run | None
+
+
+def begin(
+    project: Project, make_plan: Callable[[], Plan], *, phases: bool, stop: Callable[[], bool] = lambda: False
+) -> Begun:
+    """Open the run of the commit that the event names.
+
+    `phases` says that other processes go on with the run, so that the end of this one means nothing. Raises what
+    preflight finds (`VolumeRefused`, `StoreRefused`, `StorageFull`, `LiveTreeChanged` …) and `Busy`; nothing is
+    left open then.
+    """
+    plan = make_plan()
+    if plan.action == "nothing":
+        project.hands.progress.step(Step(name="plan", state="note", text=f"nothing to do: {plan.reason}"))
+        return Begun(plan=plan, digest=plans.digest(plan), run=None)
+    recover_runs(project.hands, project.driver)
+    preflight(project, plan)
+    project.driver.initialise(project=plan.project, model=plan.model)
+    run_id = f"{plan.commit[:12]}-{secrets.token_hex(4)}"
+    try:
+        if leases.take_commit(project.hands, project.driver, plan, run_id, stop):
+            plan = make_plan()  # the run that we waited for may have made the version
+        return _opened(project, plan, run_id, phases=phases, stop=stop)
+    except BaseException:
+        leases.give_back(project.driver, run_id)
+        raise
+
+
+def _opened(project: Project, plan: Plan, run_id: str, *, phases: bool, stop: Callable[[], bool]) -> Begun:
+    hands, driver = project.hands, project.driver
+    run = Run.create(driver.state_folder(), plan, run_id)
+    run.note("begun", host=socket.gethostname(), way=driver.capabilities.way, phases=phases)
+    pointers.point(hands.pointers, run)
+    try:
+        if plan.action == "train":
+            _say_pending(hands, driver, plan)
+            leases.take_volume(hands, driver, plan, run_id, stop)
+            _prepare(project, run)
+    except MlsnapError as error:
+        closing.failed(hands, driver, run, error)
+        raise
+    return Begun(plan=plan, digest=plans.digest(plan), run=run)
+
+
+def preflight(project: Project, plan: Plan) -> None:
+    """Find before training what would stop the snapshot after it."""
+    assert plan.volume is not None
+    if plan.action != "train":
+        return
+    probe = project.driver.probe()
+    needed = _expected_bytes(project.driver, plan)
+    if needed > probe.free_bytes:
+        raise StorageFull(
+            f"the store has {size(probe.free_bytes)} free, and a version needs up to {size(needed)}",
+            safe="nothing was trained",
+            hint="free some space there, or set `store` to another place",
+        )
+    if plan.volume.isolation == "in-place":
+        require_known(project.driver, Path(plan.volume.path))
+    text = f"volume {plan.volume.name}: {probe.way} on {probe.file_system}, {size(probe.free_bytes)} free"
+    project.hands.progress.step(Step(name="preflight", state="ok", text=text))
+
+
+def _say_pending(hands: Hands, driver: Driver, plan: Plan) -> None:
+    status = announcing.pending(plan)
+    announced = announce(hands, driver, plan, status)
+    if hands.announcer.forge is not None:
+        hands.progress.step(publish_step(announced, status))
+
+
+def _prepare(project: Project, run: Run) -> None:
+    """Make the workspace, and note how the model's files looked before training."""
+    plan, driver = run.plan, project.driver
+    assert plan.volume is not None
+    if plan.volume.isolation == "in-place":
+        path = Path(plan.volume.path)
+        before = live.read(driver.state_folder(), path)
+        version = before.version if before else ""
+        live.write(driver.state_folder(), path, version=version, condition="in-change", run=run.run_id)
+    view = workspace.prepare(driver, project.repository, plan, run.run_id)
+    model = workspace.places(plan, run.run_id).model
+    walked = fingerprint(model) if plan.files_mode != "none" else ""
+    run.note("prepared", view=view, fingerprint=walked)
+
+
+def _expected_bytes(driver: Driver, plan: Plan) -> int:
+    if not plan.parent:
+        return 0
+    try:
+        return driver.manifest_header(SnapshotName.parse(plan.parent)).bytes
+    except MlsnapError:
+        return 0

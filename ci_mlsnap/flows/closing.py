@@ -1,0 +1,226 @@
+"""How a run ends: its record, the live tree, the last status, the leases, the folders it used."""
+
+from __future__ import annotations
+
+import platform
+import socket
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ci_mlsnap import errors
+from ci_mlsnap.domain import announcing
+from ci_mlsnap.domain import plan as plans
+from ci_mlsnap.domain.manifest import ManifestHeader
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.record import Outcome, Record, VolumeRecord
+from ci_mlsnap.errors import MlsnapError, TrainingFailed, UsageError
+from ci_mlsnap.flows import leases
+from ci_mlsnap.flows.announce import announce, publish_step
+from ci_mlsnap.flows.context import TOOL, Hands
+from ci_mlsnap.flows.live import Identity
+from ci_mlsnap.flows.moving import move_live_tree
+from ci_mlsnap.flows.workspace import clear, link_view
+from ci_mlsnap.ports import Driver, Snapshot, Step
+from ci_mlsnap.report.summary import summary
+from ci_mlsnap.state import live, pointers
+from ci_mlsnap.state.journal import Run
+
+
+def not_trained() -> UsageError:
+    """The error of concluding too early."""
+    return UsageError(
+        "this run was not trained yet",
+        safe="nothing was snapshotted; the run stays open",
+        hint="`mlsnap train` runs the plan's command; `mlsnap finish` ends the run without a snapshot",
+    )
+
+
+def require_trained(run: Run) -> dict[str, Any]:
+    """Give what training left in the journal. Raises the error that training ended with."""
+    trained = run.facts("trained")
+    if trained is None:
+        raise not_trained()
+    if trained.get("error"):
+        kinds = {kind.slug: kind for kind in _all_kinds(MlsnapError)}
+        raise kinds.get(str(trained["error"]), TrainingFailed)(
+            str(trained.get("reason", "training failed")),
+            safe="no snapshot was made; earlier versions are as they were",
+            hint="the end of the training's output is above",
+        )
+    return trained
+
+
+def identity_of(plan: Plan) -> Identity:
+    """Whose the plan's volume is."""
+    assert plan.volume is not None
+    return Identity(project=plan.project, model=plan.model, volume=plan.volume.name)
+
+
+def blank_record(hands: Hands, run: Run, outcome: Outcome) -> Record:
+    """Start a record from the plan and the machine."""
+    plan = run.plan
+    event = plan.event
+    return Record(
+        format="mlsnap/record/1",
+        outcome=outcome,
+        project=plan.project,
+        model=plan.model,
+        commit=plan.commit,
+        tree=plan.tree,
+        parents=plan.parents,
+        subject=plan.subject,
+        ref=event.ref,
+        event=event.kind,
+        pull_request=event.pull_request,
+        actor=event.actor,
+        run_url=event.run_url,
+        run_attempt=event.run_attempt,
+        argv=plan.training.command if plan.training else (),
+        host=f"{socket.gethostname()} {platform.machine()}",
+        image=hands.environ.get("ImageOS", ""),
+        passed_variables=plan.training.environment if plan.training else (),
+        baseline=plan.baseline,
+        baseline_metrics=plan.baseline_metrics,
+        gates=plan.gates,
+        created=hands.now(),
+        plan_digest=plans.digest(plan),
+        tool=TOOL,
+    )
+
+
+def settle(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
+    """Write the record, then move the live tree or the view to the new version where the plan says so."""
+    run.write_record(record)
+    run.note("recorded")
+    plan = run.plan
+    if plan.volume is None or record.volume is None or plan.action != "train":
+        return
+    name = SnapshotName.parse(plan.name)
+    path = Path(plan.volume.path)
+    good = record.outcome == "good"
+    if plan.volume.isolation == "in-place":
+        live.write(driver.state_folder(), path, version=plan.name, condition="equal", run=run.run_id)
+    elif good and plan.advance:
+        move_live_tree(hands, driver, name, path, identity_of(plan))
+        run.note("advanced", version=plan.name)
+        hands.progress.step(Step(name="advance", state="ok", text=f"{path} is now {name.short}"))
+    _settle_view(driver, run, name if good else None)
+
+
+def close(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
+    """End the run: record, summary, outputs, leases and folders. The journal's last line comes last."""
+    run.write_record(record)
+    tell_build(hands, record)
+    _let_go(hands, driver, run, keep_model=False)
+    run.note("concluded", outcome=record.outcome)
+    pointers.drop(hands.pointers, run)
+
+
+def failed(hands: Hands, driver: Driver, run: Run, error: MlsnapError, *, stays_open: bool = False) -> Record:
+    """Say on the commit why there is no version, and put the run to rest.
+
+    `stays_open` leaves the run with its trained files and leases, so that `mlsnap conclude` can be run again.
+    """
+    outcome: Outcome = "cancelled" if isinstance(error, errors.Cancelled) else "failed"
+    trained = run.facts("trained") or {}
+    record = msgspec.structs.replace(
+        blank_record(hands, run, outcome),
+        error=error.slug,
+        reason=error.what,
+        exit_code=int(error.exit_code),
+        log_tail=str(trained.get("tail", "")),
+        steps={"train": float(trained["seconds"])} if "seconds" in trained else {},
+    )
+    if not stays_open:
+        _mark_live(driver, run)
+        _settle_view(driver, run, None)
+    status = announcing.concluded(run.plan, record)
+    announced = announce(hands, driver, run.plan, status)
+    hands.progress.step(publish_step(announced, status))
+    record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
+    run.write_record(record)
+    tell_build(hands, record)
+    if stays_open:
+        run.note("failed-step", slug=error.slug)
+        return record
+    _let_go(hands, driver, run, keep_model=isinstance(error, TrainingFailed | errors.Cancelled))
+    run.note("failed", slug=error.slug, exit_code=int(error.exit_code))
+    pointers.drop(hands.pointers, run)
+    return record
+
+
+def volume_record(driver: Driver, plan: Plan, snapshot: Snapshot, header: ManifestHeader) -> VolumeRecord:
+    """Say of a version's volume what its snapshot and manifest say."""
+    assert plan.volume is not None and snapshot.marker is not None
+    return VolumeRecord(
+        name=plan.volume.name,
+        driver=plan.volume.driver,
+        way=driver.capabilities.way,
+        volume_id=driver.volume_id,
+        path=plan.volume.path,
+        snapshot=header.name,
+        native_id=snapshot.native_id,
+        manifest_digest=snapshot.marker.digest,
+        files=header.files,
+        bytes=header.bytes,
+    )
+
+
+def outputs(record: Record) -> dict[str, str]:
+    """What later steps of a CI may read; every key is set in every case."""
+    volume = record.volume
+    return {
+        "conclusion": record.outcome,
+        "sha": record.commit,
+        "snapshot-name": volume.snapshot if volume else "",
+        "snapshot-path": f"{volume.path}/.snapshot/{volume.snapshot}" if volume and volume.snapshot else "",
+        "manifest-digest": volume.manifest_digest if volume else "",
+        "gate": "" if record.verdict is None else "good" if record.verdict.good else "missed",
+        "metrics": msgspec.json.encode(record.metrics.scalars, order="sorted").decode(),
+        "reused": "true" if record.outcome == "reused" else "false",
+        "queued": ",".join(record.queued),
+        "result": msgspec.json.encode(msgspec.structs.replace(record, log_tail="")).decode(),
+    }
+
+
+def tell_build(hands: Hands, record: Record) -> None:
+    """Put the record on the build's page and hand its outputs to later steps."""
+    hands.build.summary(summary(record))
+    hands.build.output(outputs(record))
+
+
+def _mark_live(driver: Driver, run: Run) -> None:
+    plan = run.plan
+    if plan.volume is None or plan.volume.isolation != "in-place" or run.facts("training") is None:
+        return
+    path = Path(plan.volume.path)
+    before = live.read(driver.state_folder(), path)
+    version = before.version if before else ""
+    live.write(driver.state_folder(), path, version=version, condition="changed-by-failed-run", run=run.run_id)
+
+
+def _settle_view(driver: Driver, run: Run, name: SnapshotName | None) -> None:
+    """Point the checkout's view at the new version, or back to where it pointed before the run."""
+    plan, before = run.plan, (run.facts("prepared") or {}).get("view")
+    if plan.volume is None or not plan.volume.view or before is None:
+        return
+    view = Path(plan.volume.view)
+    if name is not None:
+        link_view(view, driver.view(name))
+    elif before:
+        link_view(view, Path(before))
+    else:
+        view.unlink(missing_ok=True)
+
+
+def _let_go(hands: Hands, driver: Driver, run: Run, *, keep_model: bool) -> None:
+    if run.plan.action == "train":
+        clear(driver, run.plan, run.run_id, keep_model=keep_model)
+    leases.give_back(driver, run.run_id)
+
+
+def _all_kinds(base: type[MlsnapError]) -> list[type[MlsnapError]]:
+    return [base, *(kind for child in base.__subclasses__() for kind in _all_kinds(child))]

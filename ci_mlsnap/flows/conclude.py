@@ -1,0 +1,291 @@
+"""conclude: writers stopped, frozen, inventoried, judged, sealed, read back, recorded, advanced, announced.
+
+Acts on the plan alone and reads nothing from the checkout, which training could have changed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ci_mlsnap.domain import announcing
+from ci_mlsnap.domain import plan as plans
+from ci_mlsnap.domain.gates import Verdict, judge
+from ci_mlsnap.domain.manifest import Manifest, ManifestHeader, digest_of, encode
+from ci_mlsnap.domain.metrics import Metrics, shown
+from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.record import Record, VolumeRecord
+from ci_mlsnap.domain.texts import counted, size
+from ci_mlsnap.errors import (
+    AnnouncingQueued,
+    ExitCode,
+    GateMissed,
+    LateWriter,
+    MlsnapError,
+    ModelUnchanged,
+    StorageFailed,
+    StorageUnknown,
+)
+from ci_mlsnap.flows import closing, leases
+from ci_mlsnap.flows.announce import Announced, announce, publish_step
+from ci_mlsnap.flows.context import TOOL, Hands
+from ci_mlsnap.flows.workspace import places
+from ci_mlsnap.ports import Driver, Frozen, Step
+from ci_mlsnap.state.journal import Run
+from ci_mlsnap.state.sequences import next_sequence
+from ci_mlsnap.training.metrics import find_metrics
+from ci_mlsnap.training.writers import open_writers
+from ci_mlsnap.trees.fingerprint import fingerprint
+
+
+@dataclass
+class _Clockwork:
+    """Seconds by step, for the record."""
+
+    steps: dict[str, float] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
+
+    def lap(self, name: str) -> float:
+        now = time.monotonic()
+        self.steps[name] = round(now - self.since, 4)
+        self.since = now
+        return self.steps[name]
+
+
+def conclude(hands: Hands, driver: Driver, run: Run, *, plan_checked: bool) -> Record:
+    """Turn what training left into a version and say so on the commit; or say why there is none.
+
+    Raises the error that the record names (`TrainingFailed`, `ModelUnchanged`, `GateMissed`, `StorageFailed` …)
+    after the run is at rest, `AnnouncingQueued` when all is good but a status could not be sent.
+    """
+    plan = run.plan
+    if plan.action == "train" and run.facts("trained") is None:
+        raise closing.not_trained()
+    try:
+        record = _reused(hands, driver, run) if plan.action == "announce" else _version(hands, driver, run)
+    except MlsnapError as error:
+        closing.failed(hands, driver, run, error, stays_open=isinstance(error, StorageFailed | StorageUnknown))
+        raise
+    record = msgspec.structs.replace(record, plan_digest=plans.digest(plan), plan_checked=plan_checked)
+    closing.settle(hands, driver, run, record)
+    announced = _announce(hands, driver, plan, record)
+    record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
+    closing.close(hands, driver, run, record)
+    _raise_what_remains(record, announced)
+    return record
+
+
+def _version(hands: Hands, driver: Driver, run: Run) -> Record:
+    plan, clock = run.plan, _Clockwork()
+    trained = closing.require_trained(run)
+    clock.steps["train"] = float(trained.get("seconds", 0.0))
+    where = places(plan, run.run_id)
+    _refuse_writers(where.model)
+    metrics = _metrics(hands, plan, run)
+    _refuse_unchanged(run, where.model)
+    clock.lap("check")
+    frozen = _freeze(driver, plan, run, where.model)
+    verdict = judge(plan.gates, metrics.scalars, plan.baseline_metrics)
+    _say_verdict(hands, plan, metrics, verdict)
+    clock.lap("freeze")
+    manifest = _manifest(hands, driver, plan, frozen, metrics, verdict)
+    _publish(driver, run, frozen, manifest)
+    clock.lap("seal")
+    driver.read_back(SnapshotName.parse(plan.name))
+    run.note("read-back")
+    clock.lap("read back")
+    volume = _volume_record(driver, plan, frozen, manifest.header, clock)
+    hands.progress.step(_snapshot_step(plan, volume))
+    return _record(hands, run, manifest.header, metrics, volume, clock.steps)
+
+
+def _refuse_writers(model: Path) -> None:
+    writers = open_writers(model)
+    if writers:
+        first = writers[0]
+        raise LateWriter(
+            f"process {first.pid} ({first.command[:60]}) still has a file of the volume open for writing",
+            why="a snapshot now could hold half of what it writes",
+            safe="nothing was snapshotted; the trained files are where they were",
+            hint="let the training command wait for its children before it ends",
+        )
+
+
+def _metrics(hands: Hands, plan: Plan, run: Run) -> Metrics:
+    assert plan.training is not None
+    where = places(plan, run.run_id)
+    roots = (where.out, where.model, where.code)
+    since = (run.facts("training") or {}).get("since_ns")
+    metrics = find_metrics(roots, plan.training.metrics_file or None, since_ns=since)
+    if metrics.scalars:
+        named = ", ".join(f"{name} {shown(value)}" for name, value in sorted(metrics.scalars.items())[:4])
+        hands.progress.step(Step(name="metrics", state="ok", text=f"{metrics.source}: {named}"))
+    else:
+        hands.progress.step(Step(name="metrics", state="note", text="none found"))
+    return metrics
+
+
+def _refuse_unchanged(run: Run, model: Path) -> None:
+    before = (run.facts("prepared") or {}).get("fingerprint", "")
+    if before and fingerprint(model) == before:
+        raise ModelUnchanged(
+            "training ended well but changed no file of the volume",
+            why=f"nothing below {model} is newer than the start of the run",
+            safe="nothing was snapshotted",
+            hint="write the model below $MLSNAP_MODEL_DIR",
+        )
+
+
+def _freeze(driver: Driver, plan: Plan, run: Run, model: Path) -> Frozen:
+    parent = SnapshotName.parse(plan.parent) if plan.parent else None
+    mode = plan.files_mode
+    frozen = driver.freeze(model, parent=parent, full=mode == "full", inventory=mode != "none")
+    run.note("frozen", token=frozen.token)
+    return frozen
+
+
+def _manifest(
+    hands: Hands, driver: Driver, plan: Plan, frozen: Frozen, metrics: Metrics, verdict: Verdict
+) -> Manifest:
+    assert plan.volume is not None
+    header = ManifestHeader(
+        format="mlsnap/manifest/1",
+        name=plan.name,
+        volume=plan.volume.name,
+        volume_id=driver.volume_id,
+        members=(plan.volume.name,),
+        project=plan.project,
+        model=plan.model,
+        commit=plan.commit,
+        tree=plan.tree if not plan.dirty else "",
+        parents=plan.parents,
+        attempt=SnapshotName.parse(plan.name).attempt,
+        sequence=next_sequence(driver.state_folder(), driver),
+        created=hands.now(),
+        ref=plan.event.ref,
+        event=plan.event.kind,
+        inputs_digest=plan.inputs_digest if not plan.dirty else "",
+        metrics=metrics.scalars,
+        metrics_source=metrics.source,
+        baseline=plan.baseline,
+        gates=plan.gates,
+        verdict=verdict,
+        files_mode=plan.files_mode,
+        files=frozen.inventory.files,
+        bytes=frozen.inventory.bytes,
+        content_digest=frozen.inventory.content_digest,
+        tool=TOOL,
+    )
+    return Manifest(header=header, entries=frozen.inventory.entries)
+
+
+def _publish(driver: Driver, run: Run, frozen: Frozen, manifest: Manifest) -> None:
+    plan = run.plan
+    digest = digest_of(encode(manifest))
+    marker = Marker(project=plan.project, model=plan.model, name=SnapshotName.parse(plan.name), digest=digest)
+    run.note("sealing", token=frozen.token, digest=digest)
+    leases.check(driver, run)
+    driver.seal(frozen, manifest, marker)
+    run.note("published", digest=digest)
+
+
+def _volume_record(
+    driver: Driver, plan: Plan, frozen: Frozen, header: ManifestHeader, clock: _Clockwork
+) -> VolumeRecord:
+    snapshot = driver.get(SnapshotName.parse(plan.name))
+    if snapshot is None:
+        raise StorageUnknown(f"snapshot {plan.name[:12]} was published and cannot be found")
+    return msgspec.structs.replace(
+        closing.volume_record(driver, plan, snapshot, header),
+        storage_seconds=round(clock.steps["freeze"] + clock.steps["seal"], 4),
+        copied_bytes=frozen.copied_bytes,
+    )
+
+
+def _record(
+    hands: Hands,
+    run: Run,
+    header: ManifestHeader,
+    metrics: Metrics,
+    volume: VolumeRecord,
+    steps: dict[str, float],
+) -> Record:
+    verdict = header.verdict
+    return msgspec.structs.replace(
+        closing.blank_record(hands, run, "good" if verdict.good else "gate-missed"),
+        attempt=header.attempt,
+        sequence=header.sequence,
+        volume=volume,
+        metrics=metrics,
+        verdict=verdict,
+        steps=steps,
+        created=header.created,
+        exit_code=int(ExitCode.DONE if verdict.good else ExitCode.GATE_MISSED),
+    )
+
+
+def _reused(hands: Hands, driver: Driver, run: Run) -> Record:
+    """The record of a commit that needs no training: that of the version which answers it."""
+    plan = run.plan
+    name = SnapshotName.parse(plan.answered_by)
+    driver.read_back(name)
+    header, snapshot = driver.manifest_header(name), driver.get(name)
+    if snapshot is None:
+        raise StorageUnknown(f"snapshot {name.short} was read and cannot be found")
+    text = f"{plan.answered_how} version {name.short}: nothing was trained"
+    hands.progress.step(Step(name="version", state="ok", text=text))
+    return msgspec.structs.replace(
+        closing.blank_record(hands, run, "reused"),
+        attempt=header.attempt,
+        sequence=header.sequence,
+        metrics=Metrics(source=header.metrics_source, scalars=header.metrics),
+        baseline=header.baseline,
+        gates=header.gates,
+        verdict=header.verdict,
+        created=header.created,
+        reason=text,
+        volume=closing.volume_record(driver, plan, snapshot, header),
+        exit_code=int(ExitCode.DONE if header.verdict.good else ExitCode.GATE_MISSED),
+    )
+
+
+def _say_verdict(hands: Hands, plan: Plan, metrics: Metrics, verdict: Verdict) -> None:
+    for finding in verdict.findings:
+        hands.progress.step(Step(name="gate", state="ok" if finding.good else "missed", text=finding.text))
+
+
+def _snapshot_step(plan: Plan, volume: VolumeRecord) -> Step:
+    held = f"{counted(volume.files, 'file')}, {size(volume.bytes)}, {size(volume.copied_bytes)} written anew"
+    short = SnapshotName.parse(plan.name).short
+    return Step(name="snapshot", state="ok", text=f"{short}  {held}", seconds=volume.storage_seconds)
+
+
+def _announce(hands: Hands, driver: Driver, plan: Plan, record: Record) -> Announced:
+    assert record.volume is not None
+    status = announcing.concluded(plan, record)
+    announced = announce(hands, driver, plan, status, snapshot=record.volume.snapshot)
+    hands.progress.step(publish_step(announced, status))
+    return announced
+
+
+def _raise_what_remains(record: Record, announced: Announced) -> None:
+    assert record.volume is not None and record.verdict is not None
+    short = SnapshotName.parse(record.volume.snapshot).short
+    if not record.verdict.good:
+        missed = "; ".join(finding.text for finding in record.verdict.missed)
+        raise GateMissed(
+            f"gate missed: {missed}",
+            safe=f"snapshot {short} is kept for study and was not advanced",
+            hint=f"`mlsnap show {short}` shows it; `mlsnap log` shows what it is compared with",
+        )
+    if announced.queued:
+        raise AnnouncingQueued(
+            "the version is good, but its status could not be sent",
+            why=announced.why,
+            safe=f"snapshot {short} is complete; the status waits in the outbox",
+            hint="`mlsnap publish` sends it, and so does the next run",
+        )

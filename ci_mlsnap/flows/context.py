@@ -1,0 +1,109 @@
+"""What every flow is given: adapters already chosen, and the parameters of time and place."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ci_mlsnap import __version__
+from ci_mlsnap.config.settings import Settings
+from ci_mlsnap.ports import Build, Driver, Forge, Progress, Repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a person or a CI asks of a run, beyond the settings."""
+
+    command: tuple[str, ...] = ()
+    retrain: bool = False
+    allow_dirty: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcer:
+    """Where statuses go: the forge, or `silence`, the reason why nowhere."""
+
+    forge: Forge | None
+    silence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Waits in seconds, as parameters so that tests need not wait."""
+
+    lease_ttl: float = 600.0
+    lease_renewal: float = 60.0
+    lease_poll: float = 1.0
+    heartbeat: float = 60.0
+    grace: float = 3.0
+    own_signal_wait: float = 0.0
+    clock_slack: float = 2.0
+    trash_grace: float = 600.0
+    workspace_kept: float = 7 * 86400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hands:
+    """What a phase needs to act on a plan; nothing here reads the checkout."""
+
+    build: Build
+    progress: Progress
+    announcer: Announcer
+    driver_for: Callable[[str, str, str, str], Driver]
+    """Open a driver by kind, path, store and volume name."""
+    pointers: Path
+    """The folder where phases of one build find their open run."""
+    environ: Mapping[str, str]
+    timing: Timing = field(default_factory=Timing)
+    clock: Callable[[], float] = time.time
+
+    def owner(self) -> str:
+        """Who holds a lease, as others read it: the build's URL, or the person at this machine."""
+        return (
+            self.environ.get("BUILD_URL")
+            or _run_url(self.environ)
+            or f"{getpass.getuser()}@{socket.gethostname()}"
+        )
+
+    def now(self) -> str:
+        """The time as records have it: UTC, ISO 8601, whole seconds."""
+        return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A checkout with its settings and its volume, for the commands that look at git."""
+
+    hands: Hands
+    repository: Repository
+    settings: Settings
+    folder: Path
+    """The project's folder: where its mlsnap.toml is, or the top of the work tree."""
+    volume_path: Path
+    store: Path
+    private: bool
+    view: Path | None
+    project_id: str
+    repository_name: str
+    """The repository's `owner/name` at the forge; empty when statuses go nowhere."""
+    driver: Driver
+
+    @property
+    def state(self) -> Path:
+        """The folder of leases, journals, outbox and ledger."""
+        return self.driver.state_folder()
+
+
+TOOL = f"mlsnap {__version__}"
+
+
+def _run_url(environ: Mapping[str, str]) -> str:
+    server, repository, run = (
+        environ.get(f"GITHUB_{part}", "") for part in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+    )
+    return f"{server}/{repository}/actions/runs/{run}" if server and repository and run else ""

@@ -1,0 +1,138 @@
+"""doctor: what would go wrong, found before it does. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ci_mlsnap.domain.texts import size
+from ci_mlsnap.errors import MlsnapError, NotARepository
+from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.live import look
+from ci_mlsnap.state.journal import open_runs
+from ci_mlsnap.state.outbox import Outbox
+
+SCARCE = 0.1
+"""The part of a file system that should stay free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the screen; `bad` would stop a run, a `note` is worth knowing."""
+
+    topic: str
+    state: Literal["ok", "note", "bad"]
+    text: str
+    hint: str = ""
+
+
+def examine(open_project: Callable[[], Project]) -> list[Finding]:
+    """Look at git, the event, the settings, the volume and the token; a fault is a finding and stops no other."""
+    try:
+        project = open_project()
+    except MlsnapError as error:
+        topic = "git" if isinstance(error, NotARepository) else error.slug
+        return [Finding(topic=topic, state="bad", text=error.what, hint=error.hint or error.why)]
+    checks = (_git, _event, _settings, _training, _volume, _live, _token, _unfinished)
+    return [finding for check in checks for finding in _guarded(check, project)]
+
+
+def _guarded(check: Callable[[Project], Iterator[Finding]], project: Project) -> list[Finding]:
+    try:
+        return list(check(project))
+    except MlsnapError as error:
+        text = f"{error.what}: {error.why}" if error.why else error.what
+        return [Finding(topic=check.__name__.strip("_"), state="bad", text=text, hint=error.hint)]
+
+
+def _git(project: Project) -> Iterator[Finding]:
+    repository = project.repository
+    yield Finding(topic="git", state="ok", text=f"{repository.top}, at {repository.head()[:7]}")
+    if repository.is_shallow():
+        yield Finding(
+            topic="history",
+            state="note",
+            text="a shallow clone: parents, baselines and equal trees beyond its edge are not seen",
+            hint="check out with `fetch-depth: 0`, or `git fetch --unshallow`",
+        )
+    dirty = repository.dirty_paths(below=project.folder)
+    if dirty:
+        yield Finding(
+            topic="work tree",
+            state="note",
+            text=f"{len(dirty)} changes are in no commit: a run is refused until they are",
+            hint="commit them, or use --allow-dirty",
+        )
+
+
+def _event(project: Project) -> Iterator[Finding]:
+    event = project.hands.build.event()
+    name = project.hands.build.name or "no CI"
+    if event.untrusted or event.nothing_to_do:
+        yield Finding(topic="event", state="note", text=f"{name}: {event.untrusted or event.nothing_to_do}")
+    else:
+        yield Finding(topic="event", state="ok", text=f"{name}: {event.kind} of {event.sha[:7] or 'HEAD'}")
+
+
+def _settings(project: Project) -> Iterator[Finding]:
+    settings = project.settings
+    yield Finding(topic="settings", state="ok", text=f"model {settings.model} of project {project.project_id}")
+    for note in settings.notes:
+        yield Finding(topic="settings", state="note", text=note)
+
+
+def _training(project: Project) -> Iterator[Finding]:
+    if not project.settings.train.command:
+        yield Finding(
+            topic="training",
+            state="note",
+            text="no command is set",
+            hint='set `train = "python train.py"` in mlsnap.toml, or give it after `mlsnap run --`',
+        )
+
+
+def _volume(project: Project) -> Iterator[Finding]:
+    probe = project.driver.probe()
+    yield Finding(topic="volume", state="ok", text=f"{project.volume_path}, its store in {project.store}")
+    yield Finding(topic="way", state="ok", text=f"{probe.way} on {probe.file_system}: {probe.why}")
+    free = f"{size(probe.free_bytes)} of {size(probe.total_bytes)} free"
+    scarce = probe.free_bytes < SCARCE * probe.total_bytes
+    yield Finding(topic="space", state="note" if scarce else "ok", text=free)
+    yield Finding(topic="snapshots", state="ok", text=f"{probe.snapshots} of ours, {probe.foreign} foreign")
+
+
+def _live(project: Project) -> Iterator[Finding]:
+    if not project.private or not project.volume_path.is_dir():
+        return
+    tree = look(project.driver, project.volume_path)
+    if tree.version and not tree.equal:
+        yield Finding(
+            topic="live tree",
+            state="note",
+            text=f"differs from {tree.version[:12]}: a run in place is refused until it does not",
+            hint="`mlsnap recover` goes back to the version and keeps what differs",
+        )
+
+
+def _token(project: Project) -> Iterator[Finding]:
+    announcer = project.hands.announcer
+    if announcer.forge is None:
+        yield Finding(topic="status", state="note", text=f"none will be posted: {announcer.silence}")
+        return
+    obstacle = announcer.forge.may_post(project.repository_name)
+    if obstacle:
+        yield Finding(topic="status", state="bad", text=obstacle)
+    else:
+        yield Finding(topic="status", state="ok", text=f"the token may post to {project.repository_name}")
+
+
+def _unfinished(project: Project) -> Iterator[Finding]:
+    for run in open_runs(project.state):
+        text = f"1 unfinished run: {run.plan.event.run_url or run.run_id}"
+        yield Finding(topic="runs", state="note", text=text, hint="`mlsnap finish` ends what is left over")
+    waiting = len(Outbox(project.state).pending())
+    if waiting:
+        yield Finding(
+            topic="outbox", state="note", text=f"{waiting} statuses wait", hint="`mlsnap publish` sends them"
+        )

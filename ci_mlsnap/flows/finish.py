@@ -1,0 +1,98 @@
+"""finish and recovery: end what a stopped run left over, by asking the storage what is true."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ci_mlsnap.domain import announcing
+from ci_mlsnap.domain.manifest import ManifestHeader
+from ci_mlsnap.domain.metrics import Metrics
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.record import Record
+from ci_mlsnap.errors import Cancelled, ExitCode
+from ci_mlsnap.flows import closing, leases
+from ci_mlsnap.flows.announce import announce, publish_step
+from ci_mlsnap.flows.context import Hands
+from ci_mlsnap.ports import Driver, Snapshot, Step
+from ci_mlsnap.state.journal import Run, open_runs
+from ci_mlsnap.training.process import end_leftovers
+
+
+def finish(hands: Hands, driver: Driver, run: Run) -> Record | None:
+    """Bring one open run to rest: adopt its version when the storage has it, else undo and say so.
+
+    Does nothing for a run that ended in order; doing it twice is doing it once.
+    """
+    if run.ended:
+        return None
+    end_leftovers(run.run_id, grace_seconds=hands.timing.grace)
+    snapshot = _made(driver, run)
+    if snapshot is not None:
+        return _adopt(hands, driver, run, snapshot)
+    frozen = run.facts("frozen")
+    if frozen is not None:
+        driver.discard(frozen["token"])
+    return closing.failed(hands, driver, run, _what_happened(run), stays_open=False)
+
+
+def recover_runs(hands: Hands, driver: Driver) -> int:
+    """Bring every run of this volume to rest whose process is dead or whose lease ran out; give their number.
+
+    Commands that write call this first.
+    """
+    recovered = 0
+    for run in open_runs(driver.state_folder()):
+        if not leases.is_living(hands, driver, run):
+            finish(hands, driver, run)
+            recovered += 1
+    return recovered
+
+
+def _made(driver: Driver, run: Run) -> Snapshot | None:
+    """Give the snapshot that this run made: it has the digest that the journal names, and reads back."""
+    sealing = run.facts("sealing")
+    if sealing is None:
+        return None
+    name = SnapshotName.parse(run.plan.name)
+    snapshot = driver.get(name)
+    if snapshot is None or snapshot.marker is None or snapshot.marker.digest != sealing["digest"]:
+        return None
+    driver.read_back(name)
+    return snapshot
+
+
+def _adopt(hands: Hands, driver: Driver, run: Run, snapshot: Snapshot) -> Record:
+    header = driver.manifest_header(SnapshotName.parse(run.plan.name))
+    record = _record_of(hands, driver, run, snapshot, header)
+    closing.settle(hands, driver, run, record)
+    status = announcing.concluded(run.plan, record)
+    announced = announce(hands, driver, run.plan, status, snapshot=snapshot.name)
+    hands.progress.step(publish_step(announced, status))
+    record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
+    closing.close(hands, driver, run, record)
+    return record
+
+
+def _record_of(hands: Hands, driver: Driver, run: Run, snapshot: Snapshot, header: ManifestHeader) -> Record:
+    """Make the record of a version whose run was cut off after it was published."""
+    assert run.plan.volume is not None and snapshot.marker is not None
+    hands.progress.step(Step(name="recover", state="ok", text=f"version {header.name[:12]} was complete: adopted"))
+    return msgspec.structs.replace(
+        closing.blank_record(hands, run, "good" if header.verdict.good else "gate-missed"),
+        attempt=header.attempt,
+        sequence=header.sequence,
+        metrics=Metrics(source=header.metrics_source, scalars=header.metrics),
+        verdict=header.verdict,
+        created=header.created,
+        volume=closing.volume_record(driver, run.plan, snapshot, header),
+        exit_code=int(ExitCode.DONE if header.verdict.good else ExitCode.GATE_MISSED),
+    )
+
+
+def _what_happened(run: Run) -> Cancelled:
+    trained = run.facts("trained")
+    if trained is not None and not trained.get("error"):
+        return Cancelled("the run was stopped after training and before its snapshot")
+    if run.facts("training") is not None:
+        return Cancelled("the run was stopped while it trained")
+    return Cancelled("the run was stopped before it trained")

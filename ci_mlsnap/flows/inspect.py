@@ -1,0 +1,125 @@
+"""status, log, show, path: looking without writing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_mlsnap.domain.versions import Answer, Version
+from ci_mlsnap.errors import MlsnapError
+from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.live import LiveTree, look
+from ci_mlsnap.flows.versions import find_version
+from ci_mlsnap.ports import CommitFacts
+from ci_mlsnap.state.catalogue import versions
+from ci_mlsnap.state.journal import open_runs
+from ci_mlsnap.state.outbox import Outbox
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a checkout stands. `answer` is None when HEAD has no version."""
+
+    commit: str
+    branch: str
+    dirty: int
+    shallow: bool
+    live: LiveTree
+    view: str
+    answer: Answer | None
+    versions: int
+    foreign: int
+    unfinished: tuple[str, ...]
+    waiting: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One commit of the log, with its version when it has one."""
+
+    commit: CommitFacts | None
+    version: Version | None
+    base: Version | None
+    best: bool = False
+
+
+def standing(project: Project) -> Standing:
+    """Say which version the live tree is, which one HEAD means, and what is unfinished."""
+    repository, driver = project.repository, project.driver
+    head = repository.head()
+    snapshots = driver.list()
+    view = project.view
+    return Standing(
+        commit=head,
+        branch=repository.branch(),
+        dirty=len(repository.dirty_paths(below=project.folder)),
+        shallow=repository.is_shallow(),
+        live=look(driver, project.volume_path),
+        view=view.readlink().name if view is not None and view.is_symlink() else "",
+        answer=_answer_or_none(project, head),
+        versions=sum(snapshot.marker is not None for snapshot in snapshots),
+        foreign=sum(snapshot.marker is None for snapshot in snapshots),
+        unfinished=tuple(run.plan.event.run_url or run.run_id for run in open_runs(project.state)),
+        waiting=len(Outbox(project.state).pending()),
+    )
+
+
+def history(
+    project: Project, *, revision: str = "HEAD", limit: int = 20, everything: bool = False
+) -> list[LogLine]:
+    """List commits newest first with their versions; `everything` adds versions of other commits at the end."""
+    known = versions(project.driver)
+    commits = project.repository.log(revision, limit=limit)
+    own = [version for commit in commits for version in _of(known, commit.sha)]
+    best = _best(known)
+    lines = [line for commit in commits for line in _lines(commit, known, best)]
+    if everything:
+        others = sorted((v for v in known if v not in own), key=lambda v: -v.header.sequence)
+        lines += [LogLine(commit=None, version=version, base=None, best=version == best) for version in others]
+    return lines
+
+
+def shown(project: Project, revision: str) -> Answer:
+    """Find the version to show."""
+    return find_version(project, revision)
+
+
+def path_of(project: Project, revision: str, *, nearest: bool = False) -> Path:
+    """Give the read-only path of a version."""
+    return project.driver.view(find_version(project, revision, nearest=nearest).version.name)
+
+
+def _of(known: list[Version], sha: str) -> list[Version]:
+    return sorted((v for v in known if v.header.commit == sha), key=lambda v: -v.header.sequence)
+
+
+def _lines(commit: CommitFacts, known: list[Version], best: Version | None) -> list[LogLine]:
+    by_name = {version.header.name: version for version in known}
+    found = _of(known, commit.sha)
+    if not found:
+        return [LogLine(commit=commit, version=None, base=None)]
+    return [
+        LogLine(commit=commit, version=version, base=by_name.get(version.header.baseline), best=version == best)
+        for version in found
+    ]
+
+
+def _best(known: list[Version]) -> Version | None:
+    from ci_mlsnap.domain.metrics import headline, lower_is_better, number
+
+    attempts = [version for version in known if version.good and version.name.is_version]
+    gated = tuple(gate.metric for version in attempts[-1:] for gate in version.header.gates)
+    name = headline(attempts[-1].metrics, gated) if attempts else None
+    if name is None:
+        return None
+    sign = -1.0 if lower_is_better(name) else 1.0
+    ranked = [(sign * number(v.metrics[name]), v.header.sequence, v) for v in attempts if name in v.metrics]
+    finite = [entry for entry in ranked if entry[0] == entry[0]]
+    return max(finite, key=lambda entry: entry[:2])[2] if finite else None
+
+
+def _answer_or_none(project: Project, head: str) -> Answer | None:
+    try:
+        return find_version(project, head)
+    except MlsnapError:
+        return None

@@ -1,0 +1,132 @@
+"""Which leases a run holds, and whether the run still lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from ci_mlsnap.domain import announcing
+from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.errors import LeaseLost
+from ci_mlsnap.flows.announce import announce
+from ci_mlsnap.flows.context import Hands
+from ci_mlsnap.ports import Driver, Step
+from ci_mlsnap.state import lease
+from ci_mlsnap.state.holder import proven_dead, this_process
+from ci_mlsnap.state.journal import Run
+from ci_mlsnap.state.lease import Lease
+
+VOLUME = "volume"
+"""The key of the write lease: held by whoever changes the live tree."""
+
+
+def take_commit(hands: Hands, driver: Driver, plan: Plan, run_id: str, stop: Callable[[], bool]) -> bool:
+    """Take the commit's lease, so that two events of one commit train once; tell whether we had to wait.
+
+    Raises `Busy` after the plan's wait, which says whose run it is. No status is posted meanwhile: the other
+    run's statuses are this commit's.
+    """
+    waited = False
+
+    def on_wait(other: Lease) -> None:
+        nonlocal waited
+        waited = True
+        hands.progress.step(
+            Step(name="lease", state="waiting", text=f"this commit is being trained by {other.owner}")
+        )
+
+    lease.acquire(
+        driver.state_folder(),
+        f"commit-{plan.commit}",
+        owner=hands.owner(),
+        run=run_id,
+        ttl=hands.timing.lease_ttl,
+        wait=plan.lease_wait,
+        poll=hands.timing.lease_poll,
+        on_wait=on_wait,
+        stop=stop,
+        now=hands.clock,
+    )
+    return waited
+
+
+def take_volume(hands: Hands, driver: Driver, plan: Plan, run_id: str, stop: Callable[[], bool]) -> None:
+    """Take the write lease where the run trains in place; waits, and says on the commit for whom."""
+    assert plan.volume is not None
+    if plan.volume.isolation != "in-place":
+        return
+
+    def on_wait(other: Lease) -> None:
+        hands.progress.step(Step(name="lease", state="waiting", text=f"waiting for {other.owner}"))
+        announce(hands, driver, plan, announcing.waiting(plan, other.owner))
+
+    with renewed(hands, driver, run_id):
+        lease.acquire(
+            driver.state_folder(),
+            VOLUME,
+            owner=hands.owner(),
+            run=run_id,
+            ttl=hands.timing.lease_ttl,
+            wait=plan.lease_wait,
+            poll=hands.timing.lease_poll,
+            needs_proof=True,
+            on_wait=on_wait,
+            stop=stop,
+            now=hands.clock,
+        )
+
+
+def volume_held(hands: Hands, driver: Driver) -> AbstractContextManager[object]:
+    """Hold the write lease during a block. Raises `Busy` at once while a run has it."""
+    state, ttl = driver.state_folder(), hands.timing.lease_ttl
+    return lease.held(state, VOLUME, owner=hands.owner(), ttl=ttl, needs_proof=True, now=hands.clock)
+
+
+@contextmanager
+def renewed(hands: Hands, driver: Driver, run_id: str) -> Iterator[None]:
+    """Keep all leases of a run alive while this process works for it."""
+    with ExitStack() as stack:
+        for taken in lease.of_run(driver.state_folder(), run_id):
+            stack.enter_context(
+                lease.renewing(
+                    driver.state_folder(),
+                    taken,
+                    ttl=hands.timing.lease_ttl,
+                    interval=hands.timing.lease_renewal,
+                    now=hands.clock,
+                )
+            )
+        yield
+
+
+def check(driver: Driver, run: Run) -> None:
+    """Make sure that the run still has all its leases. Raises `LeaseLost`: it may then publish nothing."""
+    plan = run.plan
+    assert plan.volume is not None
+    wanted = {f"commit-{plan.commit}", *([VOLUME] if plan.volume.isolation == "in-place" else [])}
+    if missing := wanted - {taken.key for taken in lease.of_run(driver.state_folder(), run.run_id)}:
+        raise LeaseLost(
+            f"this run's lease was taken over ({', '.join(sorted(missing))})",
+            why="it was not renewed in time, or somebody broke it",
+            safe="nothing was published by this run",
+            hint="run again; the run that has the lease now may already have made the version",
+        )
+
+
+def give_back(driver: Driver, run_id: str) -> None:
+    """Free all leases of a run."""
+    lease.release_all(driver.state_folder(), run_id)
+
+
+def is_living(hands: Hands, driver: Driver, run: Run) -> bool:
+    """Tell whether somebody may still work on the run: it has a lease that counts.
+
+    Between phases no process is there, so only the lease's end says that nobody goes on with the run; a run
+    of one process is over when that process is.
+    """
+    phases = bool((run.facts("begun") or {}).get("phases"))
+    here = this_process()
+    return any(
+        taken.expires > hands.clock() and (phases or not proven_dead(taken.holder, here))
+        for taken in lease.of_run(driver.state_folder(), run.run_id)
+    )

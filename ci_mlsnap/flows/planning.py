@@ -1,0 +1,136 @@
+"""Gather what git, the CI and the storage say, and decide the plan."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ci_mlsnap.domain.event import Event
+from ci_mlsnap.domain.plan import Plan, TrainingPlan, VolumePlan
+from ci_mlsnap.domain.planning import Facts, Rules, Wishes, decide
+from ci_mlsnap.domain.status import context_for
+from ci_mlsnap.errors import MlsnapError, NoCommit
+from ci_mlsnap.flows.context import TOOL, Project, Request
+from ci_mlsnap.state.catalogue import versions
+
+HISTORY = 500
+"""How many commits back a parent or a baseline is looked for."""
+
+
+def plan_run(project: Project, request: Request) -> Plan:
+    """Plan a run of the commit that the event names. Changes nothing."""
+    event = named_event(project)
+    wishes = Wishes(retrain=request.retrain, allow_dirty=request.allow_dirty, nonce=secrets.token_hex(4))
+    if event.nothing_to_do or event.untrusted:
+        return decide(Facts(event=event, head=""), _rules(project), wishes, None, None, tool=TOOL)
+    facts = _facts(project, event)
+    return decide(facts, _rules(project), wishes, _volume(project), _training(project, request.command), tool=TOOL)
+
+
+def named_event(project: Project) -> Event:
+    """The build's event with its commit filled in and present in the repository."""
+    event = project.hands.build.event()
+    if event.nothing_to_do or event.untrusted:
+        return event
+    if not event.sha:
+        event = msgspec.structs.replace(event, sha=project.repository.head())
+    if not project.repository.has(event.sha) and not project.repository.fetch(event.sha):
+        raise NoCommit(
+            f"commit {event.sha[:12]} of this event is not in the checkout and could not be fetched",
+            hint="check out the commit itself (on Actions: `ref: ${{ github.event.pull_request.head.sha }}`)",
+        )
+    return event
+
+
+def _facts(project: Project, event: Event) -> Facts:
+    repository = project.repository
+    commit = repository.commit(event.sha)
+    known = versions(project.driver)
+    below = project.folder.relative_to(repository.top).as_posix()
+    ancestors = [sha for sha in repository.ancestors(event.sha, limit=HISTORY) if sha != event.sha]
+    return Facts(
+        event=event,
+        head=repository.head(),
+        tree=commit.tree,
+        parents=commit.parents,
+        subject=commit.subject,
+        shallow=repository.is_shallow(),
+        dirty_paths=tuple(repository.dirty_paths(below=project.folder)),
+        inputs_digest=repository.inputs_digest(event.sha, project.settings.train.inputs, below=below),
+        versions=known,
+        used_names=tuple(project.driver.used_names()),
+        ancestors=ancestors,
+        base_commits=_base_commits(project, event, ancestors),
+        target_url=_target(project, event),
+    )
+
+
+def _base_commits(project: Project, event: Event, ancestors: Sequence[str]) -> Sequence[str]:
+    """The commits of the branch to compare with: a change request's base, else the default branch.
+
+    On the default branch itself, and wherever that branch cannot be found (a shallow clone, no remote), the
+    commit's own ancestors are what there is to compare with.
+    """
+    repository = project.repository
+    default = event.default_branch or repository.default_branch()
+    wanted = event.base_sha or (f"origin/{event.base_ref}" if event.base_ref else "")
+    if not wanted and default and event.branch not in ("", default):
+        wanted = f"origin/{default}"
+    if not wanted:
+        return ancestors
+    try:
+        return [sha for sha in repository.ancestors(wanted, limit=HISTORY) if sha != event.sha]
+    except MlsnapError:
+        return ancestors
+
+
+def _target(project: Project, event: Event) -> str:
+    server = project.hands.environ.get("GITHUB_SERVER_URL", "").rstrip("/")
+    repository = project.repository_name
+    if event.run_url:
+        return event.run_url
+    return f"{server}/{repository}/commit/{event.sha}" if server and repository else ""
+
+
+def _rules(project: Project) -> Rules:
+    settings = project.settings
+    return Rules(
+        project=project.project_id,
+        model=settings.model,
+        gates=settings.gates,
+        files_mode=settings.files_mode,
+        follow=settings.follow,
+        lease_wait=settings.lease_wait,
+        on_fork=settings.on_fork,
+        context=context_for(settings.model),
+        repository=project.repository_name,
+    )
+
+
+def _volume(project: Project) -> VolumePlan:
+    volume = project.settings.volume
+    return VolumePlan(
+        name=volume.name,
+        path=str(project.volume_path),
+        driver=volume.driver,
+        store=str(project.store),
+        view=str(project.view or ""),
+        private=project.private,
+        isolation=volume.isolation or ("in-place" if project.private else "workspace"),
+    )
+
+
+def _training(project: Project, command: tuple[str, ...]) -> TrainingPlan:
+    train = project.settings.train
+    return TrainingPlan(
+        command=command or train.command,
+        timeout=train.timeout,
+        environment=train.env,
+        metrics_file=project.settings.metrics_file,
+        top=str(project.repository.top),
+        folder=Path(project.folder).relative_to(project.repository.top).as_posix(),
+        start=train.start,
+    )

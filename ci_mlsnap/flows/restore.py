@@ -1,0 +1,101 @@
+"""checkout, restore and recover: bringing versions back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.versions import Answer
+from ci_mlsnap.errors import Refused, UsageError
+from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.finish import recover_runs
+from ci_mlsnap.flows.live import Identity, look
+from ci_mlsnap.flows.moving import Moved, move_live_tree
+from ci_mlsnap.flows.versions import find_version
+from ci_mlsnap.flows.workspace import link_view
+from ci_mlsnap.state import live
+
+
+@dataclass(frozen=True, kw_only=True)
+class Back:
+    """What was brought back: the answer, where to, and what became of the tree before."""
+
+    answer: Answer
+    place: Path
+    moved: Moved | None = None
+
+
+def restore(project: Project, revision: str, *, shared: bool = False, nearest: bool = False) -> Back:
+    """Make the live tree (private volume) or this checkout's view (shared volume) the version of `revision`.
+
+    `shared` moves the live tree of a shared volume, for all who use it. Raises `NoSuchVersion`, `Busy`,
+    `IntegrityDamage`; unsaved work is kept first.
+    """
+    recover_runs(project.hands, project.driver)
+    found = find_version(project, revision, nearest=nearest)
+    name = found.version.name
+    if not project.private and not shared:
+        if project.view is None:
+            raise Refused(
+                "the volume is shared, and a checkout never changes a shared live tree",
+                safe="nothing was changed",
+                hint=f"open {project.driver.view(name)}, set `view` in mlsnap.toml, use --to DIR, or --shared",
+            )
+        project.driver.read_back(name)
+        link_view(project.view, project.driver.view(name))
+        return Back(answer=found, place=project.view)
+    moved = move_live_tree(project.hands, project.driver, name, project.volume_path, identity(project))
+    return Back(answer=found, place=project.volume_path, moved=moved)
+
+
+def restore_to(project: Project, revision: str, destination: Path, *, nearest: bool = False) -> Back:
+    """Make a writable copy of a version at `destination`, which must not exist."""
+    if destination.exists() or destination.is_symlink():
+        raise UsageError(f"{destination} exists already", hint="name a folder that does not exist")
+    found = find_version(project, revision, nearest=nearest)
+    project.driver.read_back(found.version.name)
+    project.driver.clone(found.version.name, destination)
+    return Back(answer=found, place=destination)
+
+
+def checkout(project: Project, revision: str) -> Back:
+    """Check out the code of `revision` by git and its model with it; git's own refusals stand.
+
+    The version is looked up first, so that nothing moves when there is none.
+    """
+    found = find_version(project, revision)
+    project.repository.checkout(revision)
+    return restore(project, str(found.version.name))
+
+
+def recover(project: Project) -> Back | None:
+    """Bring the live tree back to the version it should be; None when nothing differs.
+
+    That is the version recorded for the tree, else the one that answers HEAD. Files that no version has are
+    kept as a snapshot first. Raises `NoSuchVersion` when there is no version at all.
+    """
+    recover_runs(project.hands, project.driver)
+    recorded = live.read(project.driver.state_folder(), project.volume_path)
+    revision = (recorded.target or recorded.version) if recorded else ""
+    if not project.private:
+        return _recover_view(project)
+    if not revision or project.driver.get(SnapshotName.parse(revision)) is None:
+        revision = project.repository.head()
+    tree = look(project.driver, project.volume_path, read=True)
+    if tree.equal and tree.version == revision:
+        return None
+    return restore(project, revision, nearest=not (recorded and recorded.version))
+
+
+def identity(project: Project) -> Identity:
+    """Whose the project's volume is."""
+    return Identity(project=project.project_id, model=project.settings.model, volume=project.settings.volume.name)
+
+
+def _recover_view(project: Project) -> Back | None:
+    found = find_version(project, "HEAD", nearest=True)
+    target = project.driver.view(found.version.name)
+    if project.view is not None and project.view.is_symlink() and project.view.resolve() == target.resolve():
+        return None
+    return restore(project, str(found.version.name))

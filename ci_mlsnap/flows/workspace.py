@@ -1,0 +1,105 @@
+"""Where a run trains: the workspace, the work tree of the named commit, and the links that lead there."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.errors import VolumeRefused
+from ci_mlsnap.ports import Driver, Repository
+from ci_mlsnap.trees.remove import remove_tree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """The folders of one run. `model` is what training writes and what is snapshotted, `code` where the command
+    runs, `out` where metrics may be put; `worktree` is empty when the checkout itself is used."""
+
+    model: Path
+    code: Path
+    out: Path
+    worktree: Path | None
+
+
+def places(plan: Plan, run_id: str) -> Places:
+    """Say where a run works; the same for every phase."""
+    assert plan.volume is not None and plan.training is not None
+    work = Path(plan.volume.store) / "work"
+    worktree = work / f"{run_id}.tree" if plan.training.worktree else None
+    in_place = plan.volume.isolation == "in-place"
+    return Places(
+        model=Path(plan.volume.path) if in_place else work / run_id,
+        code=(worktree or Path(plan.training.top)) / plan.training.folder,
+        out=work / f"{run_id}.out",
+        worktree=worktree,
+    )
+
+
+def prepare(driver: Driver, repository: Repository, plan: Plan, run_id: str) -> str:
+    """Make the workspace and, where asked for, the work tree; give what the view pointed to before."""
+    assert plan.volume is not None and plan.training is not None
+    where = places(plan, run_id)
+    where.out.mkdir(mode=0o700, exist_ok=True)
+    if plan.volume.isolation == "workspace":
+        start = plan.parent if plan.training.start == "parent" else ""
+        driver.clone(SnapshotName.parse(start) if start else None, where.model)
+    if where.worktree is not None:
+        repository.add_worktree(plan.commit, where.worktree)
+        inside = _inside(plan)
+        if inside is not None:
+            _make_link(where.worktree / inside, where.model)
+        return ""
+    if plan.volume.view and plan.volume.isolation == "workspace":
+        return link_view(Path(plan.volume.view), where.model)
+    return ""
+
+
+def clear(driver: Driver, plan: Plan, run_id: str, *, keep_model: bool) -> None:
+    """Remove a run's folders, but for the model of an interrupted run, which the next one may go on with.
+
+    The work tree's entry in git is left to git, which forgets a folder that is gone.
+    """
+    assert plan.volume is not None
+    where = places(plan, run_id)
+    if plan.volume.isolation == "workspace" and not keep_model:
+        driver.remove_clone(where.model)
+    if where.worktree is not None:
+        remove_tree(where.worktree)
+    remove_tree(where.out)
+
+
+def link_view(view: Path, target: Path) -> str:
+    """Point a view at a folder, atomically; give its earlier target. Raises `VolumeRefused` when it is no link."""
+    before = ""
+    if view.is_symlink():
+        before = str(view.readlink())
+    elif view.exists():
+        raise VolumeRefused(
+            f"the view {view} is a file or folder, and only a link is ever replaced",
+            safe="nothing was changed",
+            hint="move it away; mlsnap makes the link",
+        )
+    _make_link(view, target)
+    return before
+
+
+def _make_link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    beside = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+    beside.symlink_to(target)
+    try:
+        beside.replace(link)
+    except OSError:
+        beside.unlink()
+        raise
+
+
+def _inside(plan: Plan) -> Path | None:
+    """Where, below the work tree's top, scripts expect the model: the private volume's place, or the view's."""
+    assert plan.volume is not None and plan.training is not None
+    there = Path(plan.volume.path if plan.volume.private else plan.volume.view or "/")
+    top = Path(plan.training.top)
+    return there.relative_to(top) if there.is_relative_to(top) else None

@@ -1,0 +1,57 @@
+"""The plan as lines: each step, and each API call it would make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ci_mlsnap.domain import announcing
+from ci_mlsnap.domain import plan as plans
+from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.texts import duration
+from ci_mlsnap.report.rendering import short
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Say what would be done, in order."""
+    yield f"plan {plans.digest(plan)[:12]}: {_action(plan)}"
+    if plan.action == "nothing":
+        return
+    yield f"  commit    {plan.commit}"
+    if plan.action == "train":
+        yield from _training(plan)
+    else:
+        yield f"  read back {plan.answered_by} through the snapshot"
+    if not plan.dirty:
+        yield _call(plan, "final")
+
+
+def _action(plan: Plan) -> str:
+    if plan.action == "train":
+        return f"train {plan.commit[:7]} and snapshot it as {plan.name}"
+    if plan.action == "announce":
+        return f"announce {short(plan.answered_by)} again ({plan.answered_how}); train nothing"
+    return f"nothing to do: {plan.reason}"
+
+
+def _training(plan: Plan) -> Iterator[str]:
+    volume, training = plan.volume, plan.training
+    assert volume is not None and training is not None
+    if not plan.dirty:
+        yield _call(plan, announcing.pending(plan).state)
+    yield f"  lease     volume {volume.name} ({volume.isolation})"
+    start = short(plan.parent) if plan.parent and training.start == "parent" else "an empty tree"
+    where = volume.path if volume.isolation == "in-place" else f"a workspace that starts from {start}"
+    yield f"  train in  {where}" + (", on a work tree of the commit" if training.worktree else "")
+    command = training.command if isinstance(training.command, str) else " ".join(training.command)
+    yield f"  command   {command}" + (f"   at most {duration(training.timeout)}" if training.timeout else "")
+    for gate in plan.gates:
+        yield f"  gate      {gate.metric}" + (f" against {short(plan.baseline)}" if plan.baseline else "")
+    yield f"  snapshot  {volume.path}/.snapshot/{plan.name}"
+    if plan.advance and volume.isolation == "workspace":
+        yield f"  advance   {volume.path}, on a good verdict"
+
+
+def _call(plan: Plan, state: str) -> str:
+    if not plan.repository:
+        return f"  status    {plan.context}: {state} (no repository to post to)"
+    return f"  POST      /repos/{plan.repository}/statuses/{plan.commit}  {plan.context}: {state}"

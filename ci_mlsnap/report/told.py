@@ -1,0 +1,46 @@
+"""What commands say to a person, from values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ci_mlsnap.domain.metrics import headline, shown
+from ci_mlsnap.domain.texts import counted, size
+from ci_mlsnap.domain.versions import How, Version
+from ci_mlsnap.report.rendering import short
+
+_HOW: dict[str, str] = {
+    "own": "",
+    "same-tree": "trained on the same files",
+    "same-inputs": "no training input differs",
+    "nearest": "the nearest ancestor with a version",
+}
+
+
+def back_lines(version: Version, how: How, place: Path, moved: tuple[str, str, int] | None) -> list[str]:
+    """Say what was brought back: `moved` is the way, the name of what was kept, and how many files differed."""
+    header = version.header
+    held = f"{counted(header.files, 'file')}, {size(header.bytes)}"
+    if moved is not None and moved[0] == "none":
+        return [f"{place} is {short(header.name)} already: {_metrics(version)}{held}"]
+    lines = [f"{place} is now {short(header.name)}: {_metrics(version)}{held}, checked against its manifest"]
+    if _HOW[how]:
+        lines.append(f"  used because {_HOW[how]}")
+    if moved is not None and moved[2]:
+        lines.append(f"  {counted(moved[2], 'entry')} brought back")
+    if moved is not None and moved[1]:
+        lines.append(f"  what only the live tree had is kept: mlsnap restore {short(moved[1])} --to DIR")
+    if not version.good:
+        lines.append("  this version misses a gate")
+    return lines
+
+
+def headline_of(version: Version) -> tuple[str, str] | None:
+    """Give the name and value of the metric to show first."""
+    name = headline(version.metrics, tuple(gate.metric for gate in version.header.gates))
+    return (name, shown(version.metrics[name])) if name is not None else None
+
+
+def _metrics(version: Version) -> str:
+    first = headline_of(version)
+    return f"{first[0]} {first[1]}, " if first else ""

@@ -1,0 +1,203 @@
+"""Put concrete adapters together: from a folder and an environment to what flows are given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_mlsnap.ci.detect import detect
+from ci_mlsnap.config.layering import settle
+from ci_mlsnap.config.layers import Layer
+from ci_mlsnap.config.read import (
+    SITE_FILE,
+    ReadFile,
+    find_folder,
+    folder_files,
+    load_layers,
+    parse_environment,
+    read_site,
+)
+from ci_mlsnap.config.settings import Defaults, Settings, resolved
+from ci_mlsnap.domain.event import Event
+from ci_mlsnap.domain.names import label_from
+from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
+from ci_mlsnap.git.repository import GitRepository
+from ci_mlsnap.ports import Build, Driver, Progress
+from ci_mlsnap.storage.registry import open_driver
+
+TOKEN_VARIABLES = ("MLSNAP_GITHUB_TOKEN", "GITHUB_TOKEN")
+ProgressFor = Callable[[Build], Progress]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What the process was started with: the folder that is meant, the environment, how progress is shown."""
+
+    progress_for: ProgressFor
+    project: str = ""
+    environ: Mapping[str, str]
+    ephemeral: bool = False
+
+
+def open_project(site: Site) -> Project:
+    """Open the checkout, its settings and its volume. Changes nothing.
+
+    Raises `NotARepository`, `NoCommit`, `ConfigInvalid`, `ConfigLevel`, and what a build's event raises.
+    """
+    repository, folder = find_place(site.project)
+    build = detect(site.environ, repository=repository)
+    event = build.event()
+    origin = repository.origin()
+    settings = read_settings(site, repository, folder, build, event, origin)
+    return _project(site, repository, folder, build, settings)
+
+
+def open_hands(site: Site, *, secrets: bool) -> Hands:
+    """Open what a phase needs that goes on with a run; reads no file of the checkout.
+
+    Without `secrets` the forge stays closed, whatever the environment has.
+    """
+    build = detect(site.environ)
+    layers: tuple[Layer, ...] = (parse_environment(site.environ), read_site(SITE_FILE))
+    settings = settle(layers, defaults=Defaults(model="model", forge_url=_forge_url(site.environ)))
+    announcer = _announcer(site.environ, settings) if secrets else Announcer(forge=None, silence="no secrets here")
+    return _hands(site, build, announcer, pointers_folder(site.environ))
+
+
+def driver_of(hands: Hands, plan: Plan) -> Driver:
+    """Open the driver of a plan's volume."""
+    assert plan.volume is not None
+    return hands.driver_for(plan.volume.driver, plan.volume.path, plan.volume.store, plan.volume.name)
+
+
+def find_place(project: str) -> tuple[GitRepository, Path]:
+    """Find the work tree and the project's folder in it. Raises `NotARepository`."""
+    start = Path(project or ".").absolute()
+    repository = GitRepository.find(start)
+    start = Path(os.path.realpath(start))
+    return repository, start if project else find_folder(start, repository.top)
+
+
+def read_settings(
+    site: Site, repository: GitRepository, folder: Path, build: Build, event: Event, origin: str
+) -> Settings:
+    """Read the settings at the level of trust that the event has.
+
+    By hand the work tree's file counts; in a CI that of the pushed commit, and for a change request that of
+    its base, with the tested commit's own only where that may decide.
+    """
+    in_ci = bool(build.name)
+    below = folder.relative_to(repository.top).as_posix()
+    files, tested = folder_files(folder), None
+    if in_ci and event.sha:
+        files = _at(repository, event.sha, below)
+        if event.is_change_request:
+            files, tested = _at(repository, event.base_sha or f"origin/{event.base_ref}", below), files
+    layers = load_layers(
+        repository=files,
+        tested=tested,
+        environ=site.environ,
+        in_ci=in_ci,
+        git_config={} if in_ci else repository.config_values("mlsnap"),
+        flags={},
+    )
+    name = origin.rpartition("/")[2] or repository.top.name
+    defaults = Defaults(
+        model=label_from(name if folder == repository.top else folder.name),
+        project=origin or repository.root_commit(),
+        forge_url=_forge_url(site.environ),
+        forge_repository=event.repository or origin,
+    )
+    return settle(layers, defaults=defaults)
+
+
+def pointers_folder(environ: Mapping[str, str], repository: GitRepository | None = None) -> Path:
+    """Where the phases of one build find their run: the CI's folder for this job, else the git folder."""
+    for variable in ("RUNNER_TEMP", "WORKSPACE_TMP"):
+        if environ.get(variable):
+            return Path(environ[variable]) / "mlsnap"
+    repository = repository or GitRepository.find(Path.cwd())
+    return repository.common_folder / "mlsnap" / ".runs"
+
+
+def _project(
+    site: Site,
+    repository: GitRepository,
+    folder: Path,
+    build: Build,
+    settings: Settings,
+) -> Project:
+    volume = settings.volume
+    path = Path(os.path.normpath(resolved(volume.path, folder)))
+    private = path.is_relative_to(repository.top)
+    store = (
+        resolved(volume.store, folder) if volume.store else _store(repository, folder, path, volume.name, private)
+    )
+    announcer = _announcer(site.environ, settings)
+    hands = _hands(site, build, announcer, pointers_folder(site.environ, repository))
+    return Project(
+        hands=hands,
+        repository=repository,
+        settings=settings,
+        folder=folder,
+        volume_path=path,
+        store=store,
+        private=private,
+        view=resolved(volume.view, folder) if volume.view else None,
+        project_id=settings.project,
+        repository_name=settings.forge.repository,
+        driver=hands.driver_for(volume.driver, str(path), str(store), volume.name),
+    )
+
+
+def _store(repository: GitRepository, folder: Path, path: Path, name: str, private: bool) -> Path:
+    """Where a volume's store is when nobody says: in the git folder for a private one, else beside the volume.
+
+    Several projects of one repository may name their volumes alike, so a project in a sub-folder is part of it.
+    """
+    if not private:
+        return path.parent / ".mlsnap" / path.name
+    below = folder.relative_to(repository.top)
+    label = name if folder == repository.top else f"{label_from(below.as_posix())}-{name}"
+    return repository.common_folder / "mlsnap" / label
+
+
+def _at(repository: GitRepository, revision: str, below: str) -> ReadFile:
+    prefix = "" if below == "." else f"{below}/"
+    return lambda name: repository.file_at(revision, prefix + name)
+
+
+def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path) -> Hands:
+    def driver_for(kind: str, path: str, store: str, name: str) -> Driver:
+        return open_driver(kind, Path(path), Path(store), name, ephemeral=site.ephemeral, environ=site.environ)
+
+    on_jenkins = "JENKINS_URL" in site.environ
+    return Hands(
+        build=build,
+        progress=site.progress_for(build),
+        announcer=announcer,
+        driver_for=driver_for,
+        pointers=pointers,
+        environ=site.environ,
+        # Jenkins signals the leaves of the process tree first, some seconds before it signals us.
+        timing=Timing(own_signal_wait=10.0 if on_jenkins else 0.0),
+    )
+
+
+def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:
+    token = next((environ[name] for name in TOKEN_VARIABLES if environ.get(name)), "")
+    if not token:
+        return Announcer(forge=None, silence=f"no token: set {TOKEN_VARIABLES[0]}")
+    if not settings.forge.repository:
+        return Announcer(forge=None, silence="the repository has no origin on a forge")
+    from ci_mlsnap.forge.github import GitHub
+
+    ca = Path(settings.forge.ca) if settings.forge.ca else None
+    return Announcer(forge=GitHub(token=token, api_url=settings.forge.url, ca=ca))
+
+
+def _forge_url(environ: Mapping[str, str]) -> str:
+    return environ.get("GITHUB_API_URL") or "https://api.github.com"
