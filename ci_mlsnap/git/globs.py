@@ -39,7 +39,9 @@ def _matches(pattern: Sequence[_Segment], parts: Sequence[str]) -> bool:
     """Follow all ways through the pattern at once: the time is at most its length times the path's."""
     places = _with_skips(pattern, {0})
     for part in parts:
-        places = _with_skips(pattern, {_after(pattern[place], part, place) for place in places} - {-1})
+        places = _with_skips(
+            pattern, {_after(pattern[place], part, place) for place in places if place < len(pattern)} - {-1}
+        )
         if len(pattern) in places:
             return True
     return False

@@ -25,6 +25,8 @@ def repository_name(url: str) -> str:
 
 
 def _path(url: str) -> str:
+    if not url.isprintable():
+        return ""
     if "://" not in url:
         found = _SCP.fullmatch(url)
         return found[1] if found else ""

@@ -150,11 +150,11 @@ class GitRepository:
 
     def inputs_digest(self, sha: str, patterns: Sequence[str], *, below: str) -> str:
         """Digest the files of a commit that match the patterns, which count from `below`; empty when none does."""
-        return trees.inputs_digest(self._git, sha, patterns, below) if patterns else ""
+        return trees.inputs_digest(self._git, self.resolve(sha), patterns, below) if patterns else ""
 
     def file_at(self, sha: str, path: str) -> bytes | None:
         """Read a file of a commit by its path from the top; None when there is none, `GitFailed` over 1 MiB."""
-        return trees.file_at(self._git, sha, path)
+        return trees.file_at(self._git, self.resolve(sha), path)
 
     def add_worktree(self, sha: str, destination: Path) -> None:
         """Check a commit out elsewhere, with its submodules. Raises `GitFailed`; nothing is left then."""

@@ -49,6 +49,8 @@ def inputs_digest(git: Git, sha: str, patterns: Sequence[str], below: str) -> st
 
 def file_at(git: Git, sha: str, path: str) -> bytes | None:
     """Read a file of a commit; None when there is none. Raises `GitFailed` for what is no file or too large."""
+    if path.startswith("/") or ".." in path.split("/"):
+        return None  # No commit has such a path, and git takes it for one outside of the repository.
     wanted = os.fsencode(path)
     entry = next((entry for entry in _entries(git, sha, path, "--long") if entry.path == wanted), None)
     if entry is None:
