@@ -56,9 +56,9 @@ class Deadline:
 
 
 class PatientRetry(GithubRetry):
-    """PyGithub's rules for what is tried again, but no wait beyond the deadline.
+    """PyGithub's rules for what is tried again, but no wait that is too long or ends after the deadline.
 
-    PyGithub caps the waits it computes and not those of a Retry-After header, which can be an hour.
+    PyGithub's own `max_rate_limit_wait` does not cover a Retry-After header, which can ask for an hour.
     """
 
     def __init__(self, *, deadline: Deadline, **settings: Any) -> None:
@@ -119,7 +119,6 @@ class Client:
                 total=patience.retries,
                 backoff_factor=patience.backoff,
                 secondary_rate_wait=patience.secondary_wait,
-                max_rate_limit_wait=patience.longest_wait,
                 status_forcelist=[429, 500, 502, 503, 504],
             ),
         )

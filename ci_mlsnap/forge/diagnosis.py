@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from github import GithubException, RateLimitExceededException
-from github.GithubException import RateLimitExceededExceedsMaxWait
 from requests import exceptions
 
 from ci_mlsnap.domain.status import cut, one_line
@@ -93,7 +92,7 @@ def _limit(fault: Exception) -> str:
     """Say which limit it was; empty when it was none."""
     if isinstance(fault, WaitRefused):
         return f"it asks to wait {fault.seconds:.0f} s" if fault.seconds else "the time for this call is over"
-    if isinstance(fault, RateLimitExceededException | RateLimitExceededExceedsMaxWait):
+    if isinstance(fault, RateLimitExceededException):
         return _message(fault)
     if isinstance(fault, exceptions.RetryError) and re.search("too many (403|429) ", _innermost(fault)):
         return "also after the waits it asked for"
