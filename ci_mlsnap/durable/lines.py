@@ -88,7 +88,7 @@ def _link(line: bytes) -> str:
 def _checked(path: Path, line: bytes, number: int | None, previous: str | None) -> _Line:
     try:
         found = _DECODER.decode(line)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise _damaged(path, number, "it is no line of a log") from None
     if number is not None and found.n != number:
         raise _damaged(path, number, f"it says that it is line {found.n}")
