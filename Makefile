@@ -1,7 +1,8 @@
 # `make setup` once, then `make test lint`; `make demo` needs nothing but git and Python 3.11 or newer.
 #
 # What is installed is remembered in a stamp named after pyproject.toml's content, so that nothing is done,
-# and no network needed, until that changes.
+# and no network needed, until that changes. Python compiles what it uses at first use: pip would compile all,
+# which takes longer than the rest of the installation.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,6 +19,7 @@ help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1  \t/p' Makefile
 
 setup: $(DEV_STAMP)  ## make .venv with all that development needs
+	@echo "ready: $(VENV)"
 
 demo: $(DEMO_STAMP)  ## train, snapshot, gate, lose and recover real models in a throw-away repository
 	@$(BIN)/mlsnap demo $(DEMO)
@@ -47,6 +49,6 @@ clean:  ## remove what was made here, the .venv included
 $(VENV)/installed-%-$(WANTED): pyproject.toml
 	@.ci/make-venv $(VENV)
 	@echo "installing mlsnap[$*] into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable '.[$*]'
 	@rm -f $(VENV)/installed-$*-*
 	@touch $@

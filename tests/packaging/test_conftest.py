@@ -47,14 +47,18 @@ def test_what_fails_as_another_user_fails_here_with_its_kind(
     assert failure.value.kind == "PermissionError"
 
 
-@pytest.mark.parametrize(("ci", "exit_code", "word"), [("true", 1, "failed"), ("", 0, "skipped")])
-def test_a_skip_is_a_failure_in_ci_and_only_there(tmp_path: Path, ci: str, exit_code: int, word: str) -> None:
+@pytest.mark.parametrize(
+    ("ci", "workers", "exit_code", "word"), [("true", "1", 1, "failed"), ("", "0", 0, "skipped")]
+)
+def test_a_skip_is_a_failure_in_ci_and_only_there(
+    tmp_path: Path, ci: str, workers: str, exit_code: int, word: str
+) -> None:
     (tmp_path / "conftest.py").write_text((Path(__file__).parents[1] / "conftest.py").read_text())
     (tmp_path / "test_skipping.py").write_text(
         "import pytest\n\n\ndef test_one() -> None:\n    pytest.skip('no such tool')\n"
     )
     done = subprocess.run(
-        (sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", "-n", "1", str(tmp_path)),
+        (sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", "-n", workers, str(tmp_path)),
         env={**os.environ, "CI": ci},
         cwd=tmp_path,
         capture_output=True,
