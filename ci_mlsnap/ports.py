@@ -170,6 +170,15 @@ class Driver(Protocol):
     def delete(self, name: SnapshotName) -> None:
         """Delete one of ours; gone is fine. Raises `SnapshotHeld`, `SnapshotForeign`."""
 
+    def unfinished(self) -> Sequence[str]:
+        """Tokens of frozen trees that are neither sealed nor discarded, whoever froze them."""
+
+    def trash(self) -> Sequence[Path]:
+        """The trees that restores displaced, oldest first."""
+
+    def purge(self, tree: Path) -> None:
+        """Remove a displaced tree for good; gone is fine."""
+
     def links(self, name: SnapshotName) -> Mapping[str, str]:
         """Places where a person can look at the snapshot, by label: `path`, and what else the storage has."""
 

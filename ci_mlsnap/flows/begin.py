@@ -17,8 +17,8 @@ from ci_mlsnap.errors import MlsnapError, StorageFull
 from ci_mlsnap.flows import closing, leases, workspace
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import Hands, Project
-from ci_mlsnap.flows.finish import recover_runs
 from ci_mlsnap.flows.live import require_known
+from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.ports import Driver, Step
 from ci_mlsnap.state import live, pointers
 from ci_mlsnap.state.journal import Run
@@ -47,7 +47,7 @@ def begin(
     if plan.action == "nothing":
         project.hands.progress.step(Step(name="plan", state="note", text=f"nothing to do: {plan.reason}"))
         return Begun(plan=plan, digest=plans.digest(plan), run=None)
-    recover_runs(project.hands, project.driver)
+    tidy(project.hands, project.driver, closing.identity_of(plan))
     preflight(project, plan)
     project.driver.initialise(project=plan.project, model=plan.model)
     run_id = f"{plan.commit[:12]}-{secrets.token_hex(4)}"

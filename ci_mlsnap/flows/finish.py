@@ -1,4 +1,4 @@
-"""finish and recovery: end what a stopped run left over, by asking the storage what is true."""
+"""finish: end what a stopped run left over, by asking the storage what is true."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ci_mlsnap.domain.metrics import Metrics
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.errors import Cancelled, ExitCode
-from ci_mlsnap.flows import closing, leases
+from ci_mlsnap.flows import closing
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.ports import Driver, Snapshot, Step
-from ci_mlsnap.state.journal import Run, open_runs
+from ci_mlsnap.state.journal import Run
 from ci_mlsnap.training.process import end_leftovers
 
 
@@ -33,19 +33,6 @@ def finish(hands: Hands, driver: Driver, run: Run) -> Record | None:
     if frozen is not None:
         driver.discard(frozen["token"])
     return closing.failed(hands, driver, run, _what_happened(run), stays_open=False)
-
-
-def recover_runs(hands: Hands, driver: Driver) -> int:
-    """Bring every run of this volume to rest whose process is dead or whose lease ran out; give their number.
-
-    Commands that write call this first.
-    """
-    recovered = 0
-    for run in open_runs(driver.state_folder()):
-        if not leases.is_living(hands, driver, run):
-            finish(hands, driver, run)
-            recovered += 1
-    return recovered
 
 
 def _made(driver: Driver, run: Run) -> Snapshot | None:

@@ -57,7 +57,7 @@ def standing(project: Project) -> Standing:
         live=look(driver, project.volume_path),
         view=view.readlink().name if view is not None and view.is_symlink() else "",
         answer=_answer_or_none(project, head),
-        versions=sum(snapshot.marker is not None for snapshot in snapshots),
+        versions=sum(snapshot.marker is not None and snapshot.marker.name.is_version for snapshot in snapshots),
         foreign=sum(snapshot.marker is None for snapshot in snapshots),
         unfinished=tuple(run.plan.event.run_url or run.run_id for run in open_runs(project.state)),
         waiting=len(Outbox(project.state).pending()),

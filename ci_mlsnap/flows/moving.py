@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import NoSuchVersion
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.live import Identity, keep, look
 from ci_mlsnap.ports import Driver
-from ci_mlsnap.state import live
+from ci_mlsnap.state import displaced, live
 from ci_mlsnap.trees.compare import differences
 
 
@@ -25,37 +26,74 @@ class Moved:
     changed: int = 0
 
 
-def move_live_tree(hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity) -> Moved:
+def move_live_tree(
+    hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, *, read: bool = False
+) -> Moved:
     """Make the live tree equal to the version. Raises `Busy` while a run trains there, `IntegrityDamage`.
 
     The tree is marked in change, durably, before anything happens; run again after a crash, it ends the same.
-    What only the tree holds is kept as a snapshot of its own first.
+    What only the tree holds is kept as a snapshot of its own first. Without `read`, a file whose size and times
+    are the version's counts as the version's.
     """
-    state, owner = driver.state_folder(), hands.owner()
     with leases.volume_held(hands, driver):
-        before = look(driver, path, read=True)
-        if before.version == str(name) and before.equal:
+        if _is_there(driver, name, path, read=read):
+            _mark(hands, driver, path, version=name)
             return Moved(way="none")
-        kept = keep(driver, path, identity, commit=name.sha, now=hands.now()) if before.unsaved else ""
-        live.write(state, path, version=before.version, condition="in-change", target=str(name), run=owner)
-        restored = driver.restore(name, path)
-        if restored.displaced is not None:
-            late = _keep_late_work(hands, driver, restored.displaced, kept or before.version, name, identity)
-            kept = late or kept
-        live.write(state, path, version=str(name), condition="equal", run=owner)
-        changed = len(before.differences.removed) + len(before.differences.changed)
-        return Moved(way=restored.way, kept=kept, changed=changed)
+        return _move(hands, driver, name, path, identity, read=read)
 
 
-def _keep_late_work(
-    hands: Hands, driver: Driver, displaced: Path, saved: str, name: SnapshotName, identity: Identity
-) -> str:
-    """Keep the displaced tree when somebody wrote to it between the comparison and the swap."""
+def keep_or_note(hands: Hands, driver: Driver, tree: Path, saved: str, identity: Identity, commit: str) -> str:
+    """Make sure that all a displaced tree holds is saved, and remember that it is; give the name of a new keepsake.
+
+    `saved` names the snapshot that should have it all. Somebody may have written to the tree until the swap.
+    """
+    found = differences(tree, _entries(driver, saved), read=False)
+    kept = ""
+    if found.added or found.changed:
+        kept = keep(driver, tree, identity, commit=commit, now=hands.now())
+    displaced.note(driver.state_folder(), tree, saved=kept or saved, now=hands.clock)
+    return kept
+
+
+def _move(
+    hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, *, read: bool
+) -> Moved:
+    before = look(driver, path, read=read)
+    kept = keep(driver, path, identity, commit=name.sha, now=hands.now()) if before.unsaved else ""
+    live.write(
+        driver.state_folder(),
+        path,
+        version=before.version,
+        condition="in-change",
+        target=str(name),
+        run=hands.owner(),
+        now=hands.clock,
+    )
+    restored = driver.restore(name, path)
+    _mark(hands, driver, path, version=name)
+    if restored.displaced is not None:
+        saved = kept or before.version
+        kept = keep_or_note(hands, driver, restored.displaced, saved, identity, name.sha) or kept
+    changed = len(before.differences.removed) + len(before.differences.changed)
+    return Moved(way=restored.way, kept=kept, changed=changed)
+
+
+def _is_there(driver: Driver, name: SnapshotName, path: Path, *, read: bool) -> bool:
+    """Tell whether the tree is the version already, also when a move was cut off after its last step."""
+    if not path.is_dir():
+        return False
+    found = differences(path, driver.manifest(name).entries, read=read)
+    return not (found.added or found.changed or found.removed)
+
+
+def _mark(hands: Hands, driver: Driver, path: Path, *, version: SnapshotName) -> None:
+    live.write(
+        driver.state_folder(), path, version=str(version), condition="equal", run=hands.owner(), now=hands.clock
+    )
+
+
+def _entries(driver: Driver, saved: str) -> tuple[Entry, ...]:
     try:
-        entries = driver.manifest(SnapshotName.parse(saved)).entries if saved else ()
+        return driver.manifest(SnapshotName.parse(saved)).entries if saved else ()
     except NoSuchVersion:
-        entries = ()
-    found = differences(displaced, entries, read=False)
-    if not (found.added or found.changed):
-        return ""
-    return keep(driver, displaced, identity, commit=name.sha, now=hands.now())
+        return ()

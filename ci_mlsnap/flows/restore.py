@@ -9,9 +9,9 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.versions import Answer
 from ci_mlsnap.errors import Refused, UsageError
 from ci_mlsnap.flows.context import Project
-from ci_mlsnap.flows.finish import recover_runs
 from ci_mlsnap.flows.live import Identity, look
 from ci_mlsnap.flows.moving import Moved, move_live_tree
+from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version
 from ci_mlsnap.flows.workspace import link_view
 from ci_mlsnap.state import live
@@ -26,13 +26,16 @@ class Back:
     moved: Moved | None = None
 
 
-def restore(project: Project, revision: str, *, shared: bool = False, nearest: bool = False) -> Back:
+def restore(
+    project: Project, revision: str, *, shared: bool = False, nearest: bool = False, read: bool = False
+) -> Back:
     """Make the live tree (private volume) or this checkout's view (shared volume) the version of `revision`.
 
-    `shared` moves the live tree of a shared volume, for all who use it. Raises `NoSuchVersion`, `Busy`,
+    `shared` moves the live tree of a shared volume, for all who use it; `read` compares contents also of files
+    whose size and times look unchanged. Raises `NoSuchVersion`, `Busy`,
     `IntegrityDamage`; unsaved work is kept first.
     """
-    recover_runs(project.hands, project.driver)
+    tidy(project.hands, project.driver, identity(project))
     found = find_version(project, revision, nearest=nearest)
     name = found.version.name
     if not project.private and not shared:
@@ -45,7 +48,7 @@ def restore(project: Project, revision: str, *, shared: bool = False, nearest: b
         project.driver.read_back(name)
         link_view(project.view, project.driver.view(name))
         return Back(answer=found, place=project.view)
-    moved = move_live_tree(project.hands, project.driver, name, project.volume_path, identity(project))
+    moved = move_live_tree(project.hands, project.driver, name, project.volume_path, identity(project), read=read)
     return Back(answer=found, place=project.volume_path, moved=moved)
 
 
@@ -75,7 +78,7 @@ def recover(project: Project) -> Back | None:
     That is the version recorded for the tree, else the one that answers HEAD. Files that no version has are
     kept as a snapshot first. Raises `NoSuchVersion` when there is no version at all.
     """
-    recover_runs(project.hands, project.driver)
+    tidy(project.hands, project.driver, identity(project))
     recorded = live.read(project.driver.state_folder(), project.volume_path)
     revision = (recorded.target or recorded.version) if recorded else ""
     if not project.private:
@@ -85,7 +88,7 @@ def recover(project: Project) -> Back | None:
     tree = look(project.driver, project.volume_path, read=True)
     if tree.equal and tree.version == revision:
         return None
-    return restore(project, revision, nearest=not (recorded and recorded.version))
+    return restore(project, revision, nearest=not (recorded and recorded.version), read=True)
 
 
 def identity(project: Project) -> Identity:

@@ -20,15 +20,16 @@ def log_row(
     if version is None:
         return ("·", sha[:7], _when(commit.time if commit else ""), subject, "", "", "", "no version")
     first = headline_of(version)
+    attempt = version.name.is_version
     return (
-        "ok" if version.good else "no",
+        ("ok" if version.good else "no") if attempt else "--",
         short(version.header.name),
         _when(version.header.created),
         subject,
         f"{cut(one_line(first[0]), 20)} {first[1]}" if first else "",
         _moved(version, base),
         size(version.header.bytes),
-        "best" if best else "",
+        "best" if best else "" if attempt else "kept",
     )
 
 

@@ -150,6 +150,11 @@ class LocalDriver:
         """See `Driver.discard`."""
         self._way.remove(self._store.partial(token))
 
+    def unfinished(self) -> Sequence[str]:
+        """See `Driver.unfinished`."""
+        with storage_errors("the store cannot be listed"):
+            return sorted(place.name.removeprefix(".partial-") for place in self._store.snapshots.glob(".partial-*"))
+
     def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
         """See `Driver.seal`. Raises `IntegrityDamage` when marker, manifest and volume do not belong together."""
         self._require_belonging(manifest, marker)
@@ -260,12 +265,12 @@ class LocalDriver:
             found = self._store.snapshots.glob(".trash-*")
             return sorted(found, key=lambda tree: tree.lstat().st_ctime_ns)
 
-    def purge(self, path: Path) -> None:
-        """Remove a displaced tree for good; gone is fine. Raises `StorageFailed` for what is none."""
-        token = path.name.removeprefix(".trash-")
-        if path.parent != self._store.snapshots or path != self._store.trash(token):
-            raise StorageFailed(f"{path} is no displaced tree of this store", safe="nothing was removed")
-        self._way.remove(path)
+    def purge(self, tree: Path) -> None:
+        """See `Driver.purge`. Raises `StorageFailed` for what is no displaced tree."""
+        token = tree.name.removeprefix(".trash-")
+        if tree.parent != self._store.snapshots or tree != self._store.trash(token):
+            raise StorageFailed(f"{tree} is no displaced tree of this store", safe="nothing was removed")
+        self._way.remove(tree)
 
     # -- keeping -----------------------------------------------------------------------------------
 

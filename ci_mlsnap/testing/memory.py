@@ -132,6 +132,19 @@ class MemoryDriver:
         """See `Driver.discard`."""
         remove_tree(self._storage.place("partials", token))
 
+    def unfinished(self) -> Sequence[str]:
+        """See `Driver.unfinished`."""
+        return sorted(place.name for place in self._storage.place("partials").glob("*"))
+
+    def trash(self) -> Sequence[Path]:
+        """See `Driver.trash`."""
+        found = self._storage.place("trash").glob("*")
+        return sorted(found, key=lambda tree: tree.lstat().st_ctime_ns)
+
+    def purge(self, tree: Path) -> None:
+        """See `Driver.purge`."""
+        remove_tree(tree)
+
     def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
         """See `Driver.seal`."""
         name = str(marker.name)

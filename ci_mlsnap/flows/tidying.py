@@ -1,0 +1,80 @@
+"""What commands that write do first: bring dead runs to rest, and remove what nobody needs any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.errors import Busy
+from ci_mlsnap.flows import leases
+from ci_mlsnap.flows.context import Hands
+from ci_mlsnap.flows.finish import finish
+from ci_mlsnap.flows.live import Identity
+from ci_mlsnap.flows.moving import keep_or_note
+from ci_mlsnap.ports import Driver
+from ci_mlsnap.state import catalogue, displaced
+from ci_mlsnap.state.journal import open_runs
+from ci_mlsnap.trees.compare import differences
+
+_NEWEST = 20
+"""How many versions a displaced tree of unknown origin is compared with."""
+
+
+def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
+    """Recover runs whose process is dead or whose lease ran out, then empty the trash; give the recovered runs.
+
+    Doing it twice is doing it once.
+    """
+    unfinished = driver.unfinished()  # before anything else: what is begun after this belongs to the living
+    recovered = _recover_runs(hands, driver)
+    try:
+        with leases.volume_held(hands, driver):
+            if not open_runs(driver.state_folder()):
+                for token in unfinished:
+                    driver.discard(token)
+            for tree in driver.trash():
+                _purge(hands, driver, tree, identity)
+    except Busy:
+        pass  # somebody works there; the next command tidies
+    return recovered
+
+
+def _recover_runs(hands: Hands, driver: Driver) -> int:
+    recovered = 0
+    for run in open_runs(driver.state_folder()):
+        if not leases.is_living(hands, driver, run):
+            finish(hands, driver, run)
+            recovered += 1
+    return recovered
+
+
+def _purge(hands: Hands, driver: Driver, tree: Path, identity: Identity) -> None:
+    """Remove a displaced tree after its grace period, which lets readers that have it open finish.
+
+    One that was never compared, because the restore was cut off, is compared first.
+    """
+    state = driver.state_folder()
+    known = displaced.find(state, tree)
+    if known is None:
+        saved = _version_of(driver, tree)
+        commit = SnapshotName.parse(saved).sha if saved else _any_commit(driver)
+        if commit:
+            keep_or_note(hands, driver, tree, saved, identity, commit)
+    elif hands.clock() >= known.since + hands.timing.trash_grace:
+        driver.purge(tree)
+        displaced.forget(state, tree)
+
+
+def _version_of(driver: Driver, tree: Path) -> str:
+    """Name a version that has all that the tree holds; empty when none of the newest has."""
+    known = sorted(catalogue.versions(driver), key=lambda version: -version.header.sequence)[:_NEWEST]
+    for version in known:
+        found = differences(tree, driver.manifest(version.name).entries, read=False)
+        if not (found.added or found.changed):
+            return str(version.name)
+    return ""
+
+
+def _any_commit(driver: Driver) -> str:
+    known = catalogue.versions(driver)
+    return max(known, key=lambda version: version.header.sequence).header.commit if known else ""
