@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,13 @@ def open_hands(site: Site, *, secrets: bool) -> Hands:
     settings = settle(layers, defaults=Defaults(model="model", forge_url=_forge_url(site.environ)))
     announcer = _announcer(site.environ, settings) if secrets else Announcer(forge=None, silence="no secrets here")
     return _hands(site, build, announcer, pointers_folder(site.environ))
+
+
+def close(hands: Hands) -> None:
+    """Close the connections to the forge."""
+    for forge in (hands.announcer.forge, hands.announcer.hasty):
+        if isinstance(forge, AbstractContextManager):
+            forge.__exit__(None, None, None)
 
 
 def driver_of(hands: Hands, plan: Plan) -> Driver:
@@ -193,10 +201,14 @@ def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:
         return Announcer(forge=None, silence=f"no token: set {TOKEN_VARIABLES[0]}")
     if not settings.forge.repository:
         return Announcer(forge=None, silence="the repository has no origin on a forge")
-    from ci_mlsnap.forge.github import GitHub
+    from ci_mlsnap.forge.github import LAST_WORDS, GitHub
 
     ca = Path(settings.forge.ca) if settings.forge.ca else None
-    return Announcer(forge=GitHub(token=token, api_url=settings.forge.url, ca=ca))
+    forge, hasty = (
+        GitHub(token=token, api_url=settings.forge.url, ca=ca, patience=patience)
+        for patience in (None, LAST_WORDS)
+    )
+    return Announcer(forge=forge, hasty=hasty)
 
 
 def _forge_url(environ: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ci_mlsnap.flows.context import Project
+    from ci_mlsnap.flows.context import Hands, Project
     from ci_mlsnap.services import Site
     from ci_mlsnap.training.signals import StopSignal
 
@@ -18,19 +18,30 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print facts 
 plan_option = click.option("--plan", metavar="DIGEST", help="The plan's digest, as `begin` printed it.")
 
 
-def open_here(ctx: click.Context) -> Project:
+def open_here(ctx: click.Context, *, ephemeral: bool = False) -> Project:
     """Open the project that the command line means."""
-    from ci_mlsnap.services import open_project
+    from ci_mlsnap.services import close, open_project
 
-    return open_project(site_of(ctx))
+    project = open_project(site_of(ctx, ephemeral=ephemeral))
+    ctx.call_on_close(lambda: close(project.hands))
+    return project
 
 
-def site_of(ctx: click.Context) -> Site:
+def hands_here(ctx: click.Context, *, secrets: bool) -> Hands:
+    """Open what a phase needs that goes on with a run."""
+    from ci_mlsnap.services import close, open_hands
+
+    hands = open_hands(site_of(ctx), secrets=secrets)
+    ctx.call_on_close(lambda: close(hands))
+    return hands
+
+
+def site_of(ctx: click.Context, *, ephemeral: bool = False) -> Site:
     """Say what this process was started with."""
     from ci_mlsnap.cli.printing import Lines
     from ci_mlsnap.services import Site
 
-    return Site(progress_for=Lines, project=ctx.obj["project"] or "", environ=os.environ)
+    return Site(progress_for=Lines, project=ctx.obj["project"] or "", environ=os.environ, ephemeral=ephemeral)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ci_mlsnap.cli.options import json_option, open_here, plan_option, site_of, stop_signals
+from ci_mlsnap.cli.options import hands_here, json_option, open_here, plan_option, stop_signals
 from ci_mlsnap.cli.printing import emit_json
 from ci_mlsnap.errors import ExitCode
 
@@ -20,6 +20,8 @@ _TRAINING = {"allow_interspersed_args": False}
 
 def _planning_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        click.option("--break-lease", is_flag=True, help="Take the volume from a run that is known to be dead."),
+        click.option("--ephemeral", is_flag=True, help="Accept a store that ends with this machine or job."),
         click.option("--dry-run", is_flag=True, help="Print the plan and each API call; do nothing."),
         click.option("--allow-dirty", is_flag=True, help="Train uncommitted files, under a name of its own."),
         click.option("--retrain", is_flag=True, help="Train again: the next attempt at this commit."),
@@ -34,7 +36,7 @@ def _planning_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def run(
-    ctx: click.Context, command: tuple[str, ...], dry_run: bool, allow_dirty: bool, retrain: bool, as_json: bool
+    ctx: click.Context, command: tuple[str, ...], dry_run: bool, ephemeral: bool, as_json: bool, **wishes: bool
 ) -> int:
     """Train the commit, snapshot its model, post the status.
 
@@ -43,8 +45,8 @@ def run(
     from ci_mlsnap.flows import run as flow
     from ci_mlsnap.flows.context import Request
 
-    project = open_here(ctx)
-    request = Request(command=command, retrain=retrain, allow_dirty=allow_dirty)
+    project = open_here(ctx, ephemeral=ephemeral)
+    request = Request(command=command, **wishes)
     if dry_run:
         return _print_plan(project, request, as_json)
     with stop_signals() as stop:
@@ -62,14 +64,14 @@ def run(
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def begin(
-    ctx: click.Context, command: tuple[str, ...], dry_run: bool, allow_dirty: bool, retrain: bool, as_json: bool
+    ctx: click.Context, command: tuple[str, ...], dry_run: bool, ephemeral: bool, as_json: bool, **wishes: bool
 ) -> int:
     """Plan, check, announce and prepare a run; prints the plan's digest, which `conclude --plan` takes."""
     from ci_mlsnap.flows import run as flow
     from ci_mlsnap.flows.context import Request
 
-    project = open_here(ctx)
-    request = Request(command=command, retrain=retrain, allow_dirty=allow_dirty)
+    project = open_here(ctx, ephemeral=ephemeral)
+    request = Request(command=command, **wishes)
     if dry_run:
         return _print_plan(project, request, as_json)
     with stop_signals() as stop:
@@ -89,10 +91,9 @@ def begin(
 def train(ctx: click.Context, plan: str | None) -> int:
     """Run the training command of the open run; give it no secrets."""
     from ci_mlsnap.flows.train import train as flow
-    from ci_mlsnap.services import open_hands
     from ci_mlsnap.state import pointers
 
-    hands = open_hands(site_of(ctx), secrets=False)
+    hands = hands_here(ctx, secrets=False)
     with stop_signals() as stop:
         open_run = pointers.find(hands.pointers, digest=plan)
         if open_run.plan.action == "train":
@@ -107,10 +108,10 @@ def train(ctx: click.Context, plan: str | None) -> int:
 def conclude(ctx: click.Context, plan: str | None, as_json: bool) -> int:
     """Snapshot what was trained, judge it, publish it, and post the final status."""
     from ci_mlsnap.flows.conclude import conclude as flow
-    from ci_mlsnap.services import driver_of, open_hands
+    from ci_mlsnap.services import driver_of
     from ci_mlsnap.state import pointers
 
-    hands = open_hands(site_of(ctx), secrets=True)
+    hands = hands_here(ctx, secrets=True)
     open_run = pointers.find(hands.pointers, digest=plan)
     with stop_signals():
         record = flow(hands, driver_of(hands, open_run.plan), open_run, plan_checked=plan is not None)
@@ -125,10 +126,10 @@ def conclude(ctx: click.Context, plan: str | None, as_json: bool) -> int:
 def finish(ctx: click.Context, plan: str | None) -> int:
     """End what a stopped or cancelled run left over; does nothing when runs ended in order."""
     from ci_mlsnap.flows.finish import finish as flow
-    from ci_mlsnap.services import driver_of, open_hands
+    from ci_mlsnap.services import driver_of
     from ci_mlsnap.state import pointers
 
-    hands = open_hands(site_of(ctx), secrets=True)
+    hands = hands_here(ctx, secrets=True)
     for open_run in pointers.all_open(hands.pointers, digest=plan):
         flow(hands, driver_of(hands, open_run.plan), open_run)
     return ExitCode.DONE

@@ -22,24 +22,33 @@ class Announced:
     why: str = ""
 
 
-def announce(hands: Hands, driver: Driver, plan: Plan, status: CommitStatus, *, snapshot: str = "") -> Announced:
-    """Send one status, or leave it in the outbox. Never raises for the forge's sake.
+def announce(
+    hands: Hands,
+    driver: Driver,
+    plan: Plan,
+    status: CommitStatus,
+    *,
+    snapshot: str = "",
+    hasty: bool = False,
+) -> Announced:
+    """Send one status, or leave it in the outbox. Never raises for the forge's sake; `hasty` tries once only.
 
     Nothing is queued where there is nobody to post to; a dirty tree's snapshot has no status at all.
     """
     if plan.dirty or not plan.repository or hands.announcer.forge is None:
         return Announced(why=hands.announcer.silence)
     Outbox(driver.state_folder()).put(plan.repository, status, snapshot=snapshot)
-    return send_waiting(driver, hands.announcer)
+    return send_waiting(driver, hands.announcer, hasty=hasty)
 
 
-def send_waiting(driver: Driver, announcer: Announcer) -> Announced:
+def send_waiting(driver: Driver, announcer: Announcer, *, hasty: bool = False) -> Announced:
     """Send all that waits. A success goes out only while its snapshot exists."""
     outbox = Outbox(driver.state_folder())
-    if announcer.forge is None:
+    forge = announcer.hasty if hasty else announcer.forge
+    if forge is None:
         waiting = tuple(entry.status.context for entry in outbox.pending())
         return Announced(queued=waiting, why=announcer.silence)
-    delivery = outbox.deliver(announcer.forge, exists=lambda name: _exists(driver, name))
+    delivery = outbox.deliver(forge, exists=lambda name: _exists(driver, name))
     return Announced(
         sent=tuple(entry.status.context for entry in delivery.sent),
         queued=tuple(entry.status.context for entry in delivery.kept),

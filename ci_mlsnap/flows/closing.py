@@ -138,7 +138,7 @@ def failed(hands: Hands, driver: Driver, run: Run, error: MlsnapError, *, stays_
         _mark_live(driver, run)
         _settle_view(driver, run, None)
     status = announcing.concluded(run.plan, record)
-    announced = announce(hands, driver, run.plan, status)
+    announced = announce(hands, driver, run.plan, status, hasty=outcome == "cancelled")
     hands.progress.step(publish_step(announced, status))
     record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
     run.write_record(record)

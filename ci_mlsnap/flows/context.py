@@ -22,13 +22,18 @@ class Request:
     command: tuple[str, ...] = ()
     retrain: bool = False
     allow_dirty: bool = False
+    break_lease: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Announcer:
-    """Where statuses go: the forge, or `silence`, the reason why nowhere."""
+    """Where statuses go: the forge, or `silence`, the reason why nowhere.
+
+    `hasty` is the same forge for a run that is being stopped: one request, since the CI kills us soon.
+    """
 
     forge: Forge | None
+    hasty: Forge | None = None
     silence: str = ""
 
 

@@ -13,7 +13,7 @@ from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.ports import Driver, Step
 from ci_mlsnap.state import lease
 from ci_mlsnap.state.holder import proven_dead, this_process
-from ci_mlsnap.state.journal import Run
+from ci_mlsnap.state.journal import Run, open_runs
 from ci_mlsnap.state.lease import Lease
 
 VOLUME = "volume"
@@ -111,6 +111,19 @@ def check(driver: Driver, run: Run) -> None:
             safe="nothing was published by this run",
             hint="run again; the run that has the lease now may already have made the version",
         )
+
+
+def break_all(hands: Hands, driver: Driver) -> None:
+    """Take the write lease, and those of open runs, from whoever has them: a person said that nobody works there.
+
+    Their holders are fenced out: they may publish nothing any more.
+    """
+    state = driver.state_folder()
+    taken = [held for run in open_runs(state) for held in lease.of_run(state, run.run_id)]
+    for key in dict.fromkeys([VOLUME, *(held.key for held in taken)]):
+        broken = lease.break_lease(state, key)
+        if broken is not None:
+            hands.progress.step(Step(name="lease", state="note", text=f"taken from {broken.owner}"))
 
 
 def give_back(driver: Driver, run_id: str) -> None:

@@ -43,7 +43,7 @@ def move_live_tree(
 
 
 def keep_or_note(hands: Hands, driver: Driver, tree: Path, saved: str, identity: Identity, commit: str) -> str:
-    """Make sure that all a displaced tree holds is saved, and remember that it is; give the name of a new keepsake.
+    """Make sure that all a displaced tree holds is saved, and remember it; give the name of a new keepsake.
 
     `saved` names the snapshot that should have it all. Somebody may have written to the tree until the swap.
     """

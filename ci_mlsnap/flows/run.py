@@ -24,6 +24,8 @@ def begin_planned(project: Project, request: Request, *, stop: StopSignal, phase
     def make_plan() -> Plan:
         return plan_run(project, request)
 
+    if request.break_lease:
+        leases.break_all(project.hands, project.driver)
     begun = begin(project, make_plan, phases=phases, stop=lambda: bool(stop.received))
     if begun.run is None:
         closing.tell_build(project.hands, nothing_to_do(project, begun.plan))
