@@ -36,7 +36,7 @@ def _planning_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def run(
-    ctx: click.Context, command: tuple[str, ...], dry_run: bool, ephemeral: bool, as_json: bool, **wishes: bool
+    ctx: click.Context, /, command: tuple[str, ...], dry_run: bool, ephemeral: bool, as_json: bool, **wishes: bool
 ) -> int:
     """Train the commit, snapshot its model, post the status.
 
@@ -64,7 +64,7 @@ def run(
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def begin(
-    ctx: click.Context, command: tuple[str, ...], dry_run: bool, ephemeral: bool, as_json: bool, **wishes: bool
+    ctx: click.Context, /, command: tuple[str, ...], dry_run: bool, ephemeral: bool, as_json: bool, **wishes: bool
 ) -> int:
     """Plan, check, announce and prepare a run; prints the plan's digest, which `conclude --plan` takes."""
     from ci_mlsnap.flows import run as flow

@@ -32,7 +32,8 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is run, and where: `command` is an argument list, or one text for `/bin/sh -c`.
 
     `worktree` asks for a work tree of its own at the commit, because the checkout is another one; `folder` is
-    the project's place below the work tree's root. `timeout` in seconds, 0 for none.
+    the project's place below the work tree's root. `timeout` in seconds, 0 for none. `fresh` leaves alone what an
+    interrupted run of the commit had trained already.
     """
 
     command: tuple[str, ...] | str
@@ -43,6 +44,7 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     top: str
     folder: str = "."
     start: Literal["parent", "empty"] = "parent"
+    fresh: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -178,7 +178,7 @@ def _training(plan: Plan, facts: Facts, rules: Rules, wishes: Wishes, training: 
         name=str(name),
         dirty=dirty,
         volume=msgspec.structs.replace(volume, isolation=isolation),
-        training=msgspec.structs.replace(training, worktree=elsewhere),
+        training=msgspec.structs.replace(training, worktree=elsewhere, fresh=wishes.retrain),
         advance=_advances(facts.event, rules) and not dirty,
     )
 

@@ -111,10 +111,14 @@ def _prepare(project: Project, run: Run) -> None:
         before = live.read(driver.state_folder(), path)
         version = before.version if before else ""
         live.write(driver.state_folder(), path, version=version, condition="in-change", run=run.run_id)
-    view = workspace.prepare(driver, project.repository, plan, run.run_id)
+    resumed = workspace.fill(driver, plan, run.run_id)
+    view = workspace.show(project.repository, plan, run.run_id)
     model = workspace.places(plan, run.run_id).model
     walked = fingerprint(model) if plan.files_mode != "none" else ""
-    run.note("prepared", view=view, fingerprint=walked)
+    run.note("prepared", view=view, fingerprint=walked, resumed=resumed)
+    if resumed:
+        text = "goes on with what an interrupted run of this commit had trained (--retrain starts anew)"
+        project.hands.progress.step(Step(name="workspace", state="note", text=text))
 
 
 def _expected_bytes(driver: Driver, plan: Plan) -> int:

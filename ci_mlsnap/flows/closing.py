@@ -63,6 +63,7 @@ def blank_record(hands: Hands, run: Run, outcome: Outcome) -> Record:
     """Start a record from the plan and the machine."""
     plan = run.plan
     event = plan.event
+    training = run.facts("training") or {}
     return Record(
         format="mlsnap/record/1",
         outcome=outcome,
@@ -81,7 +82,8 @@ def blank_record(hands: Hands, run: Run, outcome: Outcome) -> Record:
         argv=plan.training.command if plan.training else (),
         host=f"{socket.gethostname()} {platform.machine()}",
         image=hands.environ.get("ImageOS", ""),
-        passed_variables=plan.training.environment if plan.training else (),
+        packages_digest=str(training.get("packages", "")),
+        passed_variables=tuple(training.get("passed", ())),
         baseline=plan.baseline,
         baseline_metrics=plan.baseline_metrics,
         gates=plan.gates,

@@ -11,6 +11,7 @@ from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.finish import finish
 from ci_mlsnap.flows.live import Identity
 from ci_mlsnap.flows.moving import keep_or_note
+from ci_mlsnap.flows.workspace import remove_old
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import catalogue, displaced
 from ci_mlsnap.state.journal import open_runs
@@ -34,6 +35,7 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
                     driver.discard(token)
             for tree in driver.trash():
                 _purge(hands, driver, tree, identity)
+            remove_old(driver, driver.state_folder().parent, before=hands.clock() - hands.timing.workspace_kept)
     except Busy:
         pass  # somebody works there; the next command tidies
     return recovered

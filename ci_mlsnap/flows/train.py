@@ -13,7 +13,8 @@ from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.workspace import places
 from ci_mlsnap.ports import Step
 from ci_mlsnap.state.journal import Run
-from ci_mlsnap.training.environment import training_environment
+from ci_mlsnap.training.environment import passed_names, training_environment
+from ci_mlsnap.training.packages import packages_digest
 from ci_mlsnap.training.process import Trained, failure_of, run_training
 from ci_mlsnap.training.signals import StopSignal
 
@@ -29,7 +30,12 @@ def train(hands: Hands, run: Run, stop: StopSignal, *, sink: BinaryIO | None = N
         raise UsageError(f"this run has nothing to train: {plan.reason or plan.answered_by}")
     environment, left_out = environment_for(plan, run, hands.environ)
     # A storage's clock may be a little behind: what changed just before the start still counts as of this run.
-    run.note("training", since_ns=int((hands.clock() - hands.timing.clock_slack) * 1e9))
+    run.note(
+        "training",
+        since_ns=int((hands.clock() - hands.timing.clock_slack) * 1e9),
+        packages=packages_digest(environment),
+        passed=passed_names(hands.environ, plan.training.environment),
+    )
     _say_left_out(hands, left_out)
     hands.build.fence()
     try:
@@ -57,13 +63,13 @@ def environment_for(plan: Plan, run: Run, environ: Mapping[str, str]) -> tuple[d
     """The variables that training gets, and the names of those that it does not."""
     assert plan.training is not None
     where = places(plan, run.run_id)
-    begun = run.facts("begun") or {}
+    prepared = run.facts("prepared") or {}
     own = {
         "MLSNAP_MODEL_DIR": str(where.model),
         "MLSNAP_METRICS": str(where.out / "metrics.json"),
         "MLSNAP_COMMIT": plan.commit,
         "MLSNAP_PARENT": plan.parent,
-        "MLSNAP_RESUME": "1" if begun.get("resumed") else "",
+        "MLSNAP_RESUME": "1" if prepared.get("resumed") else "",
     }
     return training_environment(environ, passed=plan.training.environment, own={k: v for k, v in own.items() if v})
 

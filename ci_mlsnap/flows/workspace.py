@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.errors import VolumeRefused
 from ci_mlsnap.ports import Driver, Repository
+from ci_mlsnap.state.journal import Run, ended
 from ci_mlsnap.trees.remove import remove_tree
 
 
@@ -38,14 +40,26 @@ def places(plan: Plan, run_id: str) -> Places:
     )
 
 
-def prepare(driver: Driver, repository: Repository, plan: Plan, run_id: str) -> str:
-    """Make the workspace and, where asked for, the work tree; give what the view pointed to before."""
+def fill(driver: Driver, plan: Plan, run_id: str) -> bool:
+    """Make the workspace of a run that has one; tell whether an interrupted run of the commit left it."""
     assert plan.volume is not None and plan.training is not None
     where = places(plan, run_id)
     where.out.mkdir(mode=0o700, exist_ok=True)
-    if plan.volume.isolation == "workspace":
-        start = plan.parent if plan.training.start == "parent" else ""
-        driver.clone(SnapshotName.parse(start) if start else None, where.model)
+    if plan.volume.isolation != "workspace":
+        return False
+    left = None if plan.training.fresh else _left_by_interrupted(driver, plan)
+    if left is not None:
+        left.rename(where.model)
+        return True
+    start = plan.parent if plan.training.start == "parent" else ""
+    driver.clone(SnapshotName.parse(start) if start else None, where.model)
+    return False
+
+
+def show(repository: Repository, plan: Plan, run_id: str) -> str:
+    """Let scripts find the workspace where they expect the model; give what the view pointed to before."""
+    assert plan.volume is not None and plan.training is not None
+    where = places(plan, run_id)
     if where.worktree is not None:
         repository.add_worktree(plan.commit, where.worktree)
         inside = _inside(plan)
@@ -55,6 +69,13 @@ def prepare(driver: Driver, repository: Repository, plan: Plan, run_id: str) -> 
     if plan.volume.view and plan.volume.isolation == "workspace":
         return link_view(Path(plan.volume.view), where.model)
     return ""
+
+
+def remove_old(driver: Driver, store: Path, *, before: float) -> None:
+    """Remove workspaces of ended runs that were last written to before a time, in seconds since the epoch."""
+    for workspace, _run in _left(driver, store / "work"):
+        if workspace.stat().st_mtime < before:
+            driver.remove_clone(workspace)
 
 
 def clear(driver: Driver, plan: Plan, run_id: str, *, keep_model: bool) -> None:
@@ -84,6 +105,22 @@ def link_view(view: Path, target: Path) -> str:
         )
     _make_link(view, target)
     return before
+
+
+def _left_by_interrupted(driver: Driver, plan: Plan) -> Path | None:
+    """Find what an interrupted run of the same commit had trained, the newest one."""
+    assert plan.volume is not None
+    left = _left(driver, Path(plan.volume.store) / "work")
+    found = [workspace for workspace, run in left if run.plan.commit == plan.commit]
+    return max(found, key=lambda workspace: workspace.stat().st_mtime_ns, default=None)
+
+
+def _left(driver: Driver, work: Path) -> Iterator[tuple[Path, Run]]:
+    """Give the workspaces that runs at rest left, with these runs."""
+    for workspace in sorted(work.iterdir()) if work.is_dir() else ():
+        run = ended(driver.state_folder(), workspace.name)
+        if run is not None:
+            yield workspace, run
 
 
 def _make_link(link: Path, target: Path) -> None:

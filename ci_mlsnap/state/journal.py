@@ -154,6 +154,16 @@ def open_runs(state: Path) -> list[Run]:
     return [run for run in map(Run.open, candidates) if not run.ended]
 
 
+def ended(state: Path, run_id: str) -> Run | None:
+    """Give a run that is at rest; None for one that is not, is not there, or cannot be read. Writes nothing."""
+    folder = state / "runs" / run_id
+    if _RUN_ID.fullmatch(run_id) is None or not (folder / _ENDED).exists():
+        return None
+    with suppress(IntegrityDamage, NoSuchVersion):
+        return Run.open(folder)
+    return None
+
+
 def _folders(state: Path) -> list[Path]:
     with storage_errors("the runs cannot be listed"), suppress(FileNotFoundError):
         names = sorted(name for name in os.listdir(state / "runs") if _RUN_ID.fullmatch(name))

@@ -35,7 +35,7 @@ def find(folder: Path, *, digest: str | None = None, commit: str | None = None) 
 
 
 def all_open(folder: Path, *, digest: str | None = None) -> list[Run]:
-    """Give the runs here that are not at rest, or only the one of a plan; none is fine. Raises `IntegrityDamage`."""
+    """Give the runs here that are not at rest, or only that of a plan; none is fine. Raises `IntegrityDamage`."""
     pattern = f"{digest}.json" if digest and _DIGEST.fullmatch(digest) else "*.json"
     pointers = (documents.read(path, _Pointer, way_out=_WAY_OUT) for path in sorted(folder.glob(pattern)))
     runs = [run for pointer in pointers if pointer is not None for run in _opened(pointer)]
