@@ -45,6 +45,7 @@ class Child:
         self._thread.start()
         self._started.wait()
         if self._process is None:
+            self._thread.join()
             os.close(self._readable)
             raise _not_started(self._argv, self._folder, self._error) from self._error
         return self
@@ -101,7 +102,7 @@ class Child:
 def _not_started(argv: Sequence[str], folder: Path, error: Exception | None) -> TrainingFailed:
     program = shown(os.fsencode(argv[0])) if argv else "nothing"
     why = getattr(error, "strerror", None) or str(error)
-    if isinstance(error, OSError) and error.filename == str(folder):
+    if isinstance(error, OSError) and str(error.filename) == str(folder):
         what = f"training cannot be started in {shown(os.fsencode(folder))}"
         return TrainingFailed(what, why=why, safe=_SAFE, hint="check that this folder is there")
     if isinstance(error, IndexError | ValueError) or getattr(error, "errno", None) in _NOT_EXECUTABLE:

@@ -74,7 +74,8 @@ def _ended(exit_code: int, after: str) -> TrainingFailed | None:
         )
     if exit_code:
         what = f"training ended with code {exit_code} {after}"
-        return TrainingFailed(what, safe=_NOTHING_MADE, hint="its own output above says why")
+        # A shell says so of a program that was killed.
+        return TrainingFailed(what, safe=_NOTHING_MADE, hint=_hint(exit_code - 128))
     return None
 
 
@@ -83,9 +84,10 @@ def _killed(number: int, after: str) -> TrainingFailed:
         name = signal.Signals(number).name
     except ValueError:
         name = f"signal {number}"
-    by_memory = "often the kernel's, for want of memory: see `dmesg`, and give it more or train smaller batches"
-    return TrainingFailed(
-        f"training was killed by {name} {after}",
-        safe=_NOTHING_MADE,
-        hint=by_memory if number == signal.SIGKILL else "its own output above may say why",
-    )
+    return TrainingFailed(f"training was killed by {name} {after}", safe=_NOTHING_MADE, hint=_hint(number))
+
+
+def _hint(number: int) -> str:
+    if number == signal.SIGKILL:
+        return "often the kernel kills so for want of memory: see `dmesg`; give it more, or train smaller batches"
+    return "its own output above says why"

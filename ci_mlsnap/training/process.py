@@ -18,6 +18,9 @@ from ci_mlsnap.training.signals import StopSignal
 
 __all__ = ["Trained", "end_leftovers", "failure_of", "run_training"]
 
+_TURN_SECONDS = 3600.0
+"""How long is slept at most; what is waited for wakes us before."""
+
 
 def run_training(
     command: Sequence[str] | str,
@@ -85,13 +88,14 @@ def _watch(
     poll = select.poll()
     poll.register(child.fileno(), select.POLLIN)
     poll.register(stop.fileno(), select.POLLIN)
-    while True:
-        wait = min(deadline, beat, time.monotonic() + 3600) - time.monotonic()
-        if poll.poll(max(0, math.ceil(wait * 1000))):
-            return False
+    ended = False
+    while not ended and not stop.received:
         now = time.monotonic()
         if now >= deadline:
             return True
         if heartbeat and now >= beat:
             heartbeat(now - began)
             beat = now + heartbeat_seconds
+        wait = min(deadline, beat, now + _TURN_SECONDS) - now
+        ended = child.fileno() in dict(poll.poll(math.ceil(wait * 1000)))
+    return False

@@ -8,10 +8,11 @@ import signal
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Self
 
+_NUMBERS = 4096
 _BOUNCE_SECONDS = 1.0
 """A second Ctrl-C within this time after the first is the same wish."""
 
@@ -30,25 +31,28 @@ class StopSignal:
         self._interrupted_at: float | None = None
         self._last_acts: list[Callable[[], object]] = []
         self._before: dict[int, Any] = {}
+        self._woken_before = -1
         self._readable, self._writable = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._close = weakref.finalize(self, _close, self._readable, self._writable)
 
     @property
     def received(self) -> int | None:
         """The number of the first signal; None while there was none."""
+        self._look()
         return self._received
 
     def fileno(self) -> int:
-        """Give a descriptor that is readable from the first signal on, for waiting on several things."""
+        """Give a descriptor that becomes readable with a signal, to wait on with others; ask `received` first."""
         return self._readable
 
     def wait(self, seconds: float) -> bool:
         """Wait at most `seconds` for a signal; tell whether there was one."""
-        if self._received is None and seconds > 0:
-            poll = select.poll()
-            poll.register(self._readable, select.POLLIN)
-            poll.poll(seconds * 1000)
-        return self._received is not None
+        deadline = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._readable, select.POLLIN)
+        while self.received is None and (rest := deadline - time.monotonic()) > 0:
+            poll.poll(rest * 1000)
+        return self.received is not None
 
     @contextmanager
     def at_once(self, act: Callable[[], object]) -> Iterator[None]:
@@ -60,6 +64,9 @@ class StopSignal:
             self._last_acts.remove(act)
 
     def __enter__(self) -> Self:
+        # The kernel may give a signal to any thread, and then this one would sleep on: Python's handlers run only
+        # here, when something else wakes it. So the pipe is written where the signal arrives.
+        self._woken_before = signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # A background process of a shell starts with SIGINT ignored, and must still stop when told so; an
             # ignored SIGHUP is somebody's wish (nohup).
@@ -70,14 +77,23 @@ class StopSignal:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        signal.set_wakeup_fd(self._woken_before)
+        self._look()
         self._before.clear()
         self._close()
+
+    def _look(self) -> None:
+        """Take the numbers of the signals that arrived, also before their handlers ran."""
+        if self._close.alive:
+            with suppress(BlockingIOError):
+                for number in os.read(self._readable, _NUMBERS):
+                    if self._received is None and number in self._before:
+                        self._received = number
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._received is None:
             self._received = number
-            os.write(self._writable, b"!")
         if number != signal.SIGINT:
             return
         if self._interrupted_at is None:

@@ -1,8 +1,9 @@
 """Parses metrics in a process of its own, with limits and nothing to steal.
 
-It is started by its path, with `-I -S`, so it imports nothing but the standard library. It reads on its standard input one line of JSON, the list of files
-(`name`, `kind`, `size`), then their bytes, and answers with one JSON object: `scalars` and `curves`, or `refused`
-with the place of the file in that list, `why` and `hint`. Never a piece of a file.
+It is started by its path, with `-I -S`, so it imports nothing but the standard library. It reads on its standard
+input one line of JSON, the list of files (`name`, `kind`, `size`), then their bytes, and answers with one JSON
+object: `scalars` and `curves`, or `refused` with the place of the file in that list, `why` and `hint`. Never a
+piece of a file.
 """
 
 from __future__ import annotations
