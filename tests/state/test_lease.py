@@ -121,6 +121,17 @@ def test_a_lease_that_was_given_back_is_free_and_its_token_is_not_used_again(sta
     assert take("two").token > first.token
 
 
+def test_a_lease_that_the_same_run_took_anew_is_another_one(state: Path, take: Take) -> None:
+    """A process of the run that slept meanwhile has the old token, and somebody may have been there between."""
+    first = take("one")
+    lease.break_lease(state, "volume")
+    second = take("one")
+    with pytest.raises(LeaseLost):
+        lease.check(state, first)
+    lease.release(state, first)
+    assert lease.find(state, "volume") == second
+
+
 def test_giving_back_does_nothing_to_a_later_owner(state: Path, clock: Clock, take: Take) -> None:
     first = take("one")
     clock.time += 101

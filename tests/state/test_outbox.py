@@ -294,6 +294,29 @@ def test_a_lost_answer_makes_it_go_twice_and_never_be_lost(outbox: Outbox, forge
     assert len(forge.posted) == 2
 
 
+def test_one_that_failed_while_a_later_one_came_does_not_take_its_place(outbox: Outbox, forge: Any) -> None:
+    def replace_and_fail(repository: str, sent: CommitStatus) -> None:
+        outbox.put(HOME, said("two", state="success"))
+        raise ForgeUnavailable("503")
+
+    outbox.put(HOME, said("one"))
+    forge.before = replace_and_fail
+    outbox.deliver(forge, exists=there)
+    assert texts(outbox.pending()) == ["two"]
+
+
+def test_one_that_was_sent_but_not_taken_out_is_not_sent_again(state: Path, outbox: Outbox, forge: Any) -> None:
+    """As a crash between the mark and the removal leaves it."""
+    outbox.put(HOME, said())
+    (file,) = (state / "outbox" / "waiting").glob("*.json")
+    content = file.read_bytes()
+    outbox.deliver(forge, exists=there)
+    file.write_bytes(content)
+    assert outbox.pending() == []
+    outbox.deliver(forge, exists=there)
+    assert len(forge.posted) == 1
+
+
 def test_when_the_time_is_used_up_the_rest_waits(outbox: Outbox, forge: Any) -> None:
     clock = [0.0]
 
