@@ -13,8 +13,8 @@ def leads_out(path: bytes, links: Mapping[bytes, bytes], *, no_content: Collecti
 
     Leading to one of the root's `no_content` counts as out. A link to nothing, or in a loop, leads nowhere.
     """
-    position = path.split(b"/")[:-1]
-    steps = [links[path]]
+    position: list[bytes] = []
+    steps = [path]
     followed = 0
     while steps:
         first, _, rest = steps.pop().partition(b"/")
