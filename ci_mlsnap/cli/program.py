@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -64,8 +62,7 @@ def run_program(arguments: Sequence[str]) -> int:
         return result if isinstance(result, int) else ExitCode.DONE
     except MlsnapError as error:
         show_error(error)
-        if verbose:
-            traceback.print_exc()
+        _trace(verbose)
         return int(error.exit_code)
     except click.ClickException as error:
         error.show()
@@ -79,8 +76,7 @@ def run_program(arguments: Sequence[str]) -> int:
         return int(ExitCode.DONE)
     except Exception as error:  # noqa: BLE001 - the last resort: a message and an exit code, not a trace
         show_error(_unexpected(error))
-        if verbose:
-            traceback.print_exc()
+        _trace(verbose)
         return int(ExitCode.INTERNAL)
 
 
@@ -90,6 +86,26 @@ def show_error(error: MlsnapError) -> None:
     for label, text in (("why", error.why), ("safe", error.safe), ("next", error.hint)):
         if text:
             click.echo(f"  {label:<5} {_printable(text)}", err=True)
+
+    if "GITHUB_ACTIONS" in os.environ:
+        _annotate(error)
+
+
+def _annotate(error: MlsnapError) -> None:
+    """Show the error where the CI shows errors, besides the log."""
+    from ci_mlsnap.ci.detect import detect
+
+    try:
+        detect(os.environ).error(f"{error.slug}: {error.what}")
+    except MlsnapError:
+        return  # what is wrong with the CI's environment is the error that was just shown
+
+
+def _trace(verbose: bool) -> None:
+    if verbose:
+        import traceback
+
+        traceback.print_exc()
 
 
 def _unexpected(error: Exception) -> MlsnapError:
@@ -105,5 +121,7 @@ def _printable(text: str) -> str:
 
 
 def _did_you_mean(word: str) -> str:
+    import difflib
+
     guess = HINTS.get(word) or next(iter(difflib.get_close_matches(word, COMMANDS, n=1)), None)
     return f" Did you mean `mlsnap {guess}`?" if guess else " `mlsnap --help` lists all commands."
