@@ -103,7 +103,8 @@ def read_settings(
     if in_ci and event.sha:
         files = _at(repository, event.sha, below)
         if event.is_change_request:
-            files, tested = _at(repository, event.base_sha or f"origin/{event.base_ref}", below), files
+            base = event.base_sha or repository.resolve(f"origin/{event.base_ref}")
+            files, tested = _at(repository, base, below), files
     layers = load_layers(
         repository=files,
         tested=tested,
@@ -174,6 +175,8 @@ def _store(repository: GitRepository, folder: Path, path: Path, name: str, priva
 
 
 def _at(repository: GitRepository, revision: str, below: str) -> ReadFile:
+    if not repository.has(revision):
+        repository.fetch(revision)
     prefix = "" if below == "." else f"{below}/"
     return lambda name: repository.file_at(revision, prefix + name)
 

@@ -15,8 +15,9 @@ _MARKS = {"ok": ("ok", "green"), "note": ("--", "yellow"), "missed": ("no", "red
 
 
 def printable(text: str) -> str:
-    """Show what a terminal would act on, or nobody would see, as an escape."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    """Show what a terminal or a CI's log would act on, or nobody would see, as an escape."""
+    # GitHub's runner obeys `##[command]` anywhere in a line of the log.
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text).replace("##[", "#\\#[")
 
 
 class Lines:

@@ -82,10 +82,15 @@ def run_program(arguments: Sequence[str]) -> int:
 
 def show_error(error: MlsnapError) -> None:
     """Print an error on stderr: what, why, what is safe, what to do next."""
-    click.secho(f"mlsnap: error[{error.slug}]: {_printable(error.what)}", err=True, fg="red")
+    from ci_mlsnap.cli.printing import printable
+
+    click.secho(f"mlsnap: error[{error.slug}]: {printable(error.what)}", err=True, fg="red")
     for label, text in (("why", error.why), ("safe", error.safe), ("next", error.hint)):
         if text:
-            click.echo(f"  {label:<5} {_printable(text)}", err=True)
+            first, *more = text.split("\n")
+            click.echo(f"  {label:<5} {printable(first)}", err=True)
+            for line in more:
+                click.echo(f"  {'':<5} {printable(line)}", err=True)
 
     if "GITHUB_ACTIONS" in os.environ:
         _annotate(error)
@@ -114,10 +119,6 @@ def _unexpected(error: Exception) -> MlsnapError:
         safe="a run that was open is at rest after `mlsnap finish`",
         hint="run again with --verbose, and report the trace",
     )
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
 def _did_you_mean(word: str) -> str:

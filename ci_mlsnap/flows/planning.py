@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -58,7 +58,7 @@ def _facts(project: Project, event: Event) -> Facts:
         parents=commit.parents,
         subject=commit.subject,
         shallow=repository.is_shallow(),
-        dirty_paths=tuple(repository.dirty_paths(below=project.folder)),
+        dirty_paths=tuple(_dirty_paths(project)),
         inputs_digest=repository.inputs_digest(event.sha, project.settings.train.inputs, below=below),
         versions=known,
         used_names=tuple(project.driver.used_names()),
@@ -66,6 +66,16 @@ def _facts(project: Project, event: Event) -> Facts:
         base_commits=_base_commits(project, event, ancestors),
         target_url=_target(project, event),
     )
+
+
+def _dirty_paths(project: Project) -> Iterator[str]:
+    """Give the changes that are in no commit, but for those of a volume or view that git does not track."""
+    places = [place for place in (project.volume_path, project.view) if place is not None]
+    top = project.repository.top
+    ours = [place for place in places if place.is_relative_to(top) and not project.repository.is_tracked(place)]
+    for path in project.repository.dirty_paths(below=project.folder):
+        if not any((top / path).is_relative_to(place) for place in ours):
+            yield path
 
 
 def _base_commits(project: Project, event: Event, ancestors: Sequence[str]) -> Sequence[str]:

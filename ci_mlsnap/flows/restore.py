@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.versions import Answer
-from ci_mlsnap.errors import Refused, UsageError
+from ci_mlsnap.errors import NoCommit, Refused, UsageError
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import Identity, look
 from ci_mlsnap.flows.moving import Moved, move_live_tree
@@ -68,7 +68,7 @@ def checkout(project: Project, revision: str) -> Back:
     The version is looked up first, so that nothing moves when there is none.
     """
     found = find_version(project, revision)
-    project.repository.checkout(revision)
+    project.repository.checkout(_known_to_git(project, revision) or found.version.header.commit)
     return restore(project, str(found.version.name))
 
 
@@ -89,6 +89,15 @@ def recover(project: Project) -> Back | None:
     if tree.equal and tree.version == revision:
         return None
     return restore(project, revision, nearest=not (recorded and recorded.version), read=True)
+
+
+def _known_to_git(project: Project, revision: str) -> str:
+    """Give the revision when git has such a name, so that a branch is checked out as a branch; else nothing."""
+    try:
+        project.repository.resolve(revision)
+    except NoCommit:
+        return ""
+    return revision
 
 
 def identity(project: Project) -> Identity:
