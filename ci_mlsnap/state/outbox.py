@@ -244,7 +244,8 @@ def _as_it_is(entry: Entry, exists: Callable[[str], bool]) -> Entry:
     status = entry.status
     if status.state != "success" or not entry.snapshot or exists(entry.snapshot):
         return entry
-    return msgspec.structs.replace(entry, status=announcing.gone(status.context, status.sha, entry.snapshot))
+    told = announcing.gone(status.context, status.sha, entry.snapshot)
+    return msgspec.structs.replace(entry, status=msgspec.structs.replace(told, target_url=status.target_url))
 
 
 def _is_damaged(path: Path) -> bool:

@@ -181,6 +181,7 @@ def test_a_success_whose_snapshot_is_gone_is_sent_as_an_error(outbox: Outbox, fo
     assert asked == [SHA]
     assert (sent.sha, sent.context, sent.state) == (SHA, "mlsnap/digits", "error")
     assert "gone" in sent.description
+    assert sent.target_url == "https://ci.example.org/run/1"
     assert [entry.status.state for entry in delivery.sent] == ["error"]
     assert outbox.pending() == []
 

@@ -18,6 +18,9 @@ from ci_mlsnap.state.outbox import Outbox
 
 Key = tuple[str, str, str]
 
+_IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Thousands of histories wait for no disk: what a crash leaves of a file is not the question here."""
+
 
 class Crash(BaseException):
     """The process is gone: nothing of it runs any more."""
@@ -34,6 +37,7 @@ class Answering:
 
     def post_status(self, repository: str, status: CommitStatus) -> Sent:
         key = (repository, status.sha, status.context)
+        number = int(status.target_url.rpartition("/")[2])
         answer = self.answers.pop(0) if self.answers else "fine"
         if answer == "crash before":
             raise Crash
@@ -42,10 +46,9 @@ class Answering:
         if answer == "forbidden":
             raise ForgeForbidden("403")
         if answer == "rejected":
-            self.refused[key] = int(status.target_url.rpartition("/")[2] or 0)
+            self.refused[key] = number
             raise ForgeRejected("422")
-        if status.state != "error":
-            self.heard.setdefault(key, []).append(int(status.target_url.rpartition("/")[2]))
+        self.heard.setdefault(key, []).append(number)
         self.states[key] = status.state
         if answer == "answer lost":
             raise ForgeUnavailable("no answer")
@@ -66,7 +69,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="mlsnap-outbox-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="mlsnap-outbox-", dir=_IN_MEMORY))
         self.forge = Answering()
         self.latest: dict[Key, tuple[int, State]] = {}
         self.count = 0
@@ -122,7 +125,7 @@ class Histories(RuleBasedStateMachine):
                 assert waiting[key].target_url.endswith(f"/{number}")
             else:
                 heard = self.forge.heard.get(key, [0])[-1]
-                assert number in (heard, self.forge.refused.get(key)) or self.forge.states.get(key) == "error"
+                assert number in (heard, self.forge.refused.get(key))
 
     def teardown(self) -> None:
         if not hasattr(self, "folder"):
@@ -134,9 +137,9 @@ class Histories(RuleBasedStateMachine):
             assert not (outbox.pending() or outbox.damaged())
             refused = {(e.repository, e.status.sha, e.status.context) for e in outbox.undeliverable()}
             for key, (number, state) in self.latest.items():
-                if key not in refused and self.forge.states[key] != "error":
+                if key not in refused:
                     assert self.forge.heard[key][-1] == number
-                    assert self.forge.states[key] == state
+                    assert self.forge.states[key] in (state, "error" if state == "success" else state)
         finally:
             shutil.rmtree(self.folder)
 
