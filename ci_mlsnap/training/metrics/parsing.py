@@ -40,7 +40,7 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(files: Sequence[Found], *, source: str, seconds: float) -> Metrics:
-    """Give the metrics of these files, parsed by a child without secrets, within `seconds` and 1 GiB of memory.
+    """Give the metrics of these files, parsed by a child without secrets, in bounded time and memory.
 
     Raises `MetricsInvalid`.
     """
