@@ -16,7 +16,7 @@ from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Outcome, Record, VolumeRecord
-from ci_mlsnap.errors import MlsnapError, TrainingFailed, UsageError
+from ci_mlsnap.errors import MlsnapError, PlanMismatch, TrainingFailed, UsageError
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
@@ -27,6 +27,20 @@ from ci_mlsnap.ports import Driver, Snapshot, Step
 from ci_mlsnap.report.summary import summary
 from ci_mlsnap.state import live, pointers
 from ci_mlsnap.state.journal import Run
+
+
+def require_own_state(driver: Driver, run: Run) -> None:
+    """Refuse a run whose journal is not in its volume's own state. Raises `PlanMismatch`.
+
+    The pointer that led here lies where training could write; the plan's digest does not cover the journal.
+    """
+    if run.state.resolve() != driver.state_folder().resolve():
+        raise PlanMismatch(
+            f"run {run.run_id} is not in the state of its volume",
+            why="somebody changed the file that leads to it",
+            safe="nothing was snapshotted or published",
+            hint="run again from `mlsnap begin`",
+        )
 
 
 def not_trained() -> UsageError:

@@ -63,6 +63,7 @@ def conclude(hands: Hands, driver: Driver, run: Run, *, plan_checked: bool) -> R
     after the run is at rest, `AnnouncingQueued` when all is good but a status could not be sent.
     """
     plan = run.plan
+    closing.require_own_state(driver, run)
     if plan.action == "train" and run.facts("trained") is None:
         raise closing.not_trained()
     try:

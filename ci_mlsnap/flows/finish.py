@@ -23,6 +23,7 @@ def finish(hands: Hands, driver: Driver, run: Run) -> Record | None:
 
     Does nothing for a run that ended in order; doing it twice is doing it once.
     """
+    closing.require_own_state(driver, run)
     if run.ended:
         return None
     end_leftovers(run.run_id, grace_seconds=hands.timing.grace)

@@ -11,9 +11,9 @@ from ci_mlsnap.errors import LeaseLost
 from ci_mlsnap.flows.announce import announce
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.ports import Driver, Step
-from ci_mlsnap.state import lease
+from ci_mlsnap.state import lease, lease_file
 from ci_mlsnap.state.holder import proven_dead, this_process
-from ci_mlsnap.state.journal import Run, open_runs
+from ci_mlsnap.state.journal import Run
 from ci_mlsnap.state.lease import Lease
 
 VOLUME = "volume"
@@ -114,16 +114,15 @@ def check(driver: Driver, run: Run) -> None:
 
 
 def break_all(hands: Hands, driver: Driver) -> None:
-    """Take the write lease, and those of open runs, from whoever has them: a person said that nobody works there.
+    """Take every lease of the volume from whoever has it: a person said that nobody works there.
 
-    Their holders are fenced out: they may publish nothing any more.
+    Their holders are fenced out: they may publish nothing any more. Damaged leases go too.
     """
     state = driver.state_folder()
-    taken = [held for run in open_runs(state) for held in lease.of_run(state, run.run_id)]
-    for key in dict.fromkeys([VOLUME, *(held.key for held in taken)]):
+    for key in lease_file.keys(state):
         broken = lease.break_lease(state, key)
-        if broken is not None:
-            hands.progress.step(Step(name="lease", state="note", text=f"taken from {broken.owner}"))
+        owner = broken.owner if broken is not None else "nobody known: the file was damaged"
+        hands.progress.step(Step(name="lease", state="note", text=f"taken from {owner}"))
 
 
 def give_back(driver: Driver, run_id: str) -> None:

@@ -15,6 +15,7 @@ from ci_mlsnap.flows.conclude import conclude
 from ci_mlsnap.flows.context import TOOL, Project, Request
 from ci_mlsnap.flows.planning import plan_run
 from ci_mlsnap.flows.train import train
+from ci_mlsnap.training.harden import forbid_reading_this_process
 from ci_mlsnap.training.signals import StopSignal
 
 
@@ -39,6 +40,8 @@ def run(project: Project, request: Request, *, stop: StopSignal, sink: BinaryIO 
         return nothing_to_do(project, begun.plan)
     with leases.renewed(project.hands, project.driver, begun.run.run_id):
         if begun.plan.action == "train":
+            # Training is our child here, and could read the credentials that this process started with.
+            forbid_reading_this_process()
             try:
                 train(project.hands, begun.run, stop, sink=sink)
             except MlsnapError as error:

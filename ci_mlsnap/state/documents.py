@@ -42,7 +42,7 @@ def read(path: Path, kind: type[Kind], *, way_out: str) -> Kind | None:
     try:
         if found == expected:  # msgspec takes a missing tag for the right one
             return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass
     raise IntegrityDamage(
         f"{path} is damaged", why=f"it is no {expected}", safe="it was not touched", hint=way_out
@@ -85,7 +85,7 @@ def _bytes(path: Path) -> bytes:
 def _format(data: bytes) -> str:
     try:
         return msgspec.json.decode(data, type=_Tagged).format
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return ""
 
 

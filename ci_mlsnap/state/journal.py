@@ -100,7 +100,7 @@ class Run:
             raise _damaged(folder, "the plan is not the one that the journal names")
         try:
             return cls(folder=folder, plan=msgspec.json.decode(data, type=Plan), digest=digest)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise _damaged(folder, "the plan cannot be read") from None
 
     @property
@@ -144,7 +144,7 @@ class Run:
         data = documents.contents(self.folder / "record.json")
         try:
             return None if data is None else msgspec.json.decode(data, type=Record)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise _damaged(self.folder, "the record cannot be read") from None
 
 

@@ -49,7 +49,7 @@ def remembered(state: Path, tree: Path, *, racy_seconds: float) -> dict[bytes, K
     """
     try:
         cache = msgspec.msgpack.decode(_cache_file(state, tree).read_bytes(), type=_Cache)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeError):
         return {}
     youngest = cache.written_ns - int(racy_seconds * 1e9)
     return {
@@ -76,7 +76,7 @@ def read_objects(state: Path) -> dict[int, KnownFile]:
     """Give the store's files by inode; empty when nothing, or nothing readable, is remembered."""
     try:
         lines = msgspec.msgpack.decode((state / "objects").read_bytes(), type=list[_Line])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeError):
         return {}
     return {line.inode: _known(line) for line in lines}
 

@@ -103,7 +103,7 @@ class Store:
             return msgspec.json.decode((self.root / "volume.json").read_bytes(), type=StoreRecord)
         except FileNotFoundError:
             return None
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError) as error:
             raise _damaged(self.root / "volume.json", error) from None
 
     def write_record(self, record: StoreRecord) -> None:
@@ -132,7 +132,7 @@ def read_id(tree: Path) -> str:
     text = _read_own(tree, "volume.json")
     try:
         return msgspec.json.decode(text, type=VolumeRecord).id if text is not None else ""
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError) as error:
         raise _damaged(tree / OWN / "volume.json", error) from None
 
 
@@ -151,7 +151,7 @@ def is_clone(tree: Path, volume_id: str) -> bool:
     try:
         text = _read_own(tree, "clone.json")
         return text is not None and msgspec.json.decode(text, type=CloneRecord).volume == volume_id
-    except (VolumeRefused, msgspec.MsgspecError):
+    except (VolumeRefused, msgspec.MsgspecError, UnicodeError):
         return False
 
 
