@@ -118,10 +118,11 @@ def _log_facts(line: LogLine) -> dict[str, Any]:
 
 
 def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
+    from ci_mlsnap.domain.texts import counted
     from ci_mlsnap.report.rendering import short
     from ci_mlsnap.report.told import headline_of
 
-    clean = f"{found.dirty} uncommitted changes" if found.dirty else "work tree clean"
+    clean = counted(found.dirty, "uncommitted change") if found.dirty else "work tree clean"
     yield f"commit    {found.commit[:7]} on {found.branch or 'a detached HEAD'}, {clean}"
     if found.answer is None:
         yield "version   none for this commit: `mlsnap run` makes one"
@@ -133,8 +134,8 @@ def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
     yield f"{'live tree':<9} {path}: {_live_text(found)}"
     if found.view:
         yield f"view      {short(found.view)}"
-    foreign = f", {found.foreign} foreign snapshots" if found.foreign else ""
-    yield f"model     {model}: {found.versions} versions{foreign}"
+    foreign = f", {counted(found.foreign, 'foreign snapshot')}" if found.foreign else ""
+    yield f"model     {model}: {counted(found.versions, 'version')}{foreign}"
     for run in found.unfinished:
         yield f"running   1 unfinished run: {run}"
     if found.waiting:

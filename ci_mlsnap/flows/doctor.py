@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ci_mlsnap.domain.texts import size
+from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.errors import MlsnapError, NotARepository
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import look
+from ci_mlsnap.flows.planning import dirty_paths
 from ci_mlsnap.state.journal import open_runs
 from ci_mlsnap.state.outbox import Outbox
 
@@ -56,12 +57,12 @@ def _git(project: Project) -> Iterator[Finding]:
             text="a shallow clone: parents, baselines and equal trees beyond its edge are not seen",
             hint="check out with `fetch-depth: 0`, or `git fetch --unshallow`",
         )
-    dirty = repository.dirty_paths(below=project.folder)
+    dirty = sum(1 for _path in dirty_paths(project))
     if dirty:
         yield Finding(
             topic="work tree",
             state="note",
-            text=f"{len(dirty)} changes are in no commit: a run is refused until they are",
+            text=f"{counted(dirty, 'change')} in no commit: a run is refused until there is none",
             hint="commit them, or use --allow-dirty",
         )
 

@@ -9,6 +9,7 @@ from ci_mlsnap.domain.versions import Answer, Version
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import LiveTree, look
+from ci_mlsnap.flows.planning import dirty_paths
 from ci_mlsnap.flows.versions import find_version
 from ci_mlsnap.ports import CommitFacts
 from ci_mlsnap.state.catalogue import versions
@@ -52,7 +53,7 @@ def standing(project: Project) -> Standing:
     return Standing(
         commit=head,
         branch=repository.branch(),
-        dirty=len(repository.dirty_paths(below=project.folder)),
+        dirty=sum(1 for _path in dirty_paths(project)),
         shallow=repository.is_shallow(),
         live=look(driver, project.volume_path),
         view=view.readlink().name if view is not None and view.is_symlink() else "",

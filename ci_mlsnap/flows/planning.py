@@ -58,7 +58,7 @@ def _facts(project: Project, event: Event) -> Facts:
         parents=commit.parents,
         subject=commit.subject,
         shallow=repository.is_shallow(),
-        dirty_paths=tuple(_dirty_paths(project)),
+        dirty_paths=tuple(dirty_paths(project)),
         inputs_digest=repository.inputs_digest(event.sha, project.settings.train.inputs, below=below),
         versions=known,
         used_names=tuple(project.driver.used_names()),
@@ -68,7 +68,7 @@ def _facts(project: Project, event: Event) -> Facts:
     )
 
 
-def _dirty_paths(project: Project) -> Iterator[str]:
+def dirty_paths(project: Project) -> Iterator[str]:
     """Give the changes that are in no commit, but for those of a volume or view that git does not track."""
     places = [place for place in (project.volume_path, project.view) if place is not None]
     top = project.repository.top
