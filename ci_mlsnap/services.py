@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ci_mlsnap.ci.detect import detect
 from ci_mlsnap.config.layering import settle
@@ -118,7 +119,7 @@ def read_settings(
         model=label_from(name if folder == repository.top else folder.name),
         project=origin or repository.root_commit(),
         forge_url=_forge_url(site.environ),
-        forge_repository=event.repository or origin,
+        forge_repository=event.repository or (origin if _is_there(repository, site) else ""),
     )
     return settle(layers, defaults=defaults)
 
@@ -202,8 +203,6 @@ def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:
     token = next((environ[name] for name in TOKEN_VARIABLES if environ.get(name)), "")
     if not token:
         return Announcer(forge=None, silence=f"no token: set {TOKEN_VARIABLES[0]}")
-    if not settings.forge.repository:
-        return Announcer(forge=None, silence="the repository has no origin on a forge")
     from ci_mlsnap.forge.github import LAST_WORDS, GitHub
 
     ca = Path(settings.forge.ca) if settings.forge.ca else None
@@ -212,6 +211,16 @@ def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:
         for patience in (None, LAST_WORDS)
     )
     return Announcer(forge=forge, hasty=hasty)
+
+
+def _is_there(repository: GitRepository, site: Site) -> bool:
+    """Tell whether the origin is on the forge that statuses go to: another one's repository of the same name is not.
+
+    A host without a dot is an alias of ssh's configuration, and is taken as meant.
+    """
+    host = repository.origin_host()
+    api = urlsplit(site.environ.get("MLSNAP__FORGE__URL") or _forge_url(site.environ)).hostname or ""
+    return "." not in host or host == api or api == f"api.{host}"
 
 
 def _forge_url(environ: Mapping[str, str]) -> str:

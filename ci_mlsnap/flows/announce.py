@@ -35,8 +35,10 @@ def announce(
 
     Nothing is queued where there is nobody to post to; a dirty tree's snapshot has no status at all.
     """
-    if plan.dirty or not plan.repository or hands.announcer.forge is None:
-        return Announced(why=hands.announcer.silence)
+    if plan.dirty:
+        return Announced(why="a dirty tree has no commit to post on")
+    if not plan.repository or hands.announcer.forge is None:
+        return Announced(why=hands.announcer.silence or "the repository has no origin on a forge")
     Outbox(driver.state_folder()).put(plan.repository, status, snapshot=snapshot)
     return send_waiting(driver, hands.announcer, hasty=hasty)
 

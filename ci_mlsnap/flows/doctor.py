@@ -118,8 +118,9 @@ def _live(project: Project) -> Iterator[Finding]:
 
 def _token(project: Project) -> Iterator[Finding]:
     announcer = project.hands.announcer
-    if announcer.forge is None:
-        yield Finding(topic="status", state="note", text=f"none will be posted: {announcer.silence}")
+    if announcer.forge is None or not project.repository_name:
+        why = announcer.silence or "the repository has no origin on a forge"
+        yield Finding(topic="status", state="note", text=f"none will be posted: {why}")
         return
     obstacle = announcer.forge.may_post(project.repository_name)
     if obstacle:

@@ -15,6 +15,20 @@ _OWNER_AND_NAME = re.compile(r"(?!\.+/)[A-Za-z0-9._-]{1,100}/(?!\.+$)[A-Za-z0-9.
 _SCHEMES = ("https", "http", "ssh", "git", "git+ssh")
 
 
+def repository_host(url: str) -> str:
+    """Read the host of such a URL, in lower case; else the empty text. For ssh it may be an alias of ssh's own."""
+    if not url.isprintable():
+        return ""
+    if "://" not in url:
+        found = _SCP.fullmatch(url)
+        return url.partition(":")[0].rpartition("@")[2].lower() if found else ""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return (parts.hostname or "") if parts.scheme in _SCHEMES else ""
+
+
 def repository_name(url: str) -> str:
     """Read `owner/name` from a URL such as GitHub's (https, ssh, or `git@host:owner/name`); else the empty text.
 

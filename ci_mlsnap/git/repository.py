@@ -173,8 +173,14 @@ class GitRepository:
 
     def origin(self) -> str:
         """`owner/name` of the remote `origin` where its URL is one of a forge; else empty."""
-        url = self._git.ask("config", "--get", "remote.origin.url").line
-        return remote.repository_name(url.decode("utf-8", "replace"))
+        return remote.repository_name(self._origin_url())
+
+    def origin_host(self) -> str:
+        """The host of the remote `origin`; empty where its URL has none."""
+        return remote.repository_host(self._origin_url())
+
+    def _origin_url(self) -> str:
+        return self._git.ask("config", "--get", "remote.origin.url").line.decode("utf-8", "replace")
 
     def config_values(self, section: str) -> Mapping[str, str]:
         """All of `git config` below a section, by full name; a name without a value is `true`."""
