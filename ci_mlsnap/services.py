@@ -214,13 +214,13 @@ def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:
 
 
 def _is_there(repository: GitRepository, site: Site) -> bool:
-    """Tell whether the origin is on the forge that statuses go to: another one's repository of the same name is not.
+    """Tell whether the origin is on the forge that statuses go to; a namesake on another one is somebody else's.
 
     A host without a dot is an alias of ssh's configuration, and is taken as meant.
     """
     host = repository.origin_host()
     api = urlsplit(site.environ.get("MLSNAP__FORGE__URL") or _forge_url(site.environ)).hostname or ""
-    return "." not in host or host == api or api == f"api.{host}"
+    return "." not in host or api in (host, f"api.{host}")
 
 
 def _forge_url(environ: Mapping[str, str]) -> str:
