@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ci_mlsnap.domain.manifest import Entry, Inventory, inventory_of
 from ci_mlsnap.durable.faults import shown, storage_errors
-from ci_mlsnap.errors import IntegrityDamage
+from ci_mlsnap.errors import IntegrityDamage, StorageFailed
 from ci_mlsnap.storage.checking import first_damage
 from ci_mlsnap.storage.facts import (
     known_file,
@@ -25,7 +25,7 @@ from ci_mlsnap.storage.facts import (
 )
 from ci_mlsnap.storage.layout import Store
 from ci_mlsnap.storage.modes import give_modes, take_write_bits
-from ci_mlsnap.storage.sharing import require_as_seen, see, shareable
+from ci_mlsnap.storage.sharing import require_as_seen, see, shareable, unlink_shared
 from ci_mlsnap.storage.way import Parent, Taken
 from ci_mlsnap.trees.copy import copy_tree
 from ci_mlsnap.trees.remove import remove_tree
@@ -57,7 +57,8 @@ class CopyWay:
                 return Taken(inventory=inventory_of(()), copied_bytes=copied.copied_bytes)
             take_write_bits(partial)
         if self._lasts(source):
-            remember(state, source, copied.known)
+            with suppress(StorageFailed):  # only a cache
+                remember(state, source, copied.known)
         return Taken(inventory=copied.inventory, copied_bytes=copied.copied_bytes)
 
     def sealed(self, partial: Path, inventory: Inventory) -> None:
@@ -82,8 +83,15 @@ class CopyWay:
         return first_damage(snapshot, entries, read_objects(self.store.state))
 
     def remove(self, tree: Path) -> None:
-        """See `Way.remove`."""
+        """See `Way.remove`. Removing a name changes its inode's times: what others share is remembered anew."""
+        if not os.path.lexists(tree):
+            return
+        shared, gone = unlink_shared(tree, read_objects(self.store.state))
         remove_tree(tree)
+        if shared or gone:
+            let_the_clock_move()
+            with suppress(StorageFailed), self.store.locked():  # only a cache
+                update_objects(self.store.state, shared.values(), gone)
 
     def _lasts(self, source: Path) -> bool:
         """Tell whether the tree will be frozen again: a workspace will not."""

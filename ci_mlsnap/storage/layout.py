@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -23,14 +24,20 @@ from typing import Literal
 import msgspec
 
 from ci_mlsnap.durable.atomic import make_folder, write_atomically
+from ci_mlsnap.durable.faults import storage_errors
+from ci_mlsnap.durable.locks import lock
 from ci_mlsnap.errors import IntegrityDamage, StorageFailed, VolumeRefused
 
 FORMAT: Literal["mlsnap/volume/1"] = "mlsnap/volume/1"
 LINK = ".snapshot"
 OWN = ".mlsnap"
 
+LOCK_WAIT = 30.0
+"""Seconds to wait for the store lock, which others hold for milliseconds."""
+
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 _ID_LIMIT = 4096
+_NO_FILE = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}
 
 
 class StoreRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +99,12 @@ class Store:
         """Give the place of a tree that a restore displaces."""
         return self.snapshots / f".trash-{_checked(token)}"
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the store lock, for milliseconds. Raises `Busy`, `StorageFailed`."""
+        with lock(self.state / "lock", wait=LOCK_WAIT):
+            yield
+
     def make(self) -> None:
         """Make what is missing of the folders."""
         for folder in (self.snapshots, self.work, self.state):
@@ -99,12 +112,14 @@ class Store:
 
     def record(self) -> StoreRecord | None:
         """Read the store's record; None before first use. Raises `IntegrityDamage`."""
-        try:
-            return msgspec.json.decode((self.root / "volume.json").read_bytes(), type=StoreRecord)
-        except FileNotFoundError:
-            return None
-        except (msgspec.MsgspecError, UnicodeError) as error:
-            raise _damaged(self.root / "volume.json", error) from None
+        file = self.root / "volume.json"
+        with storage_errors("the store cannot be read"):
+            try:
+                return msgspec.json.decode(file.read_bytes(), type=StoreRecord)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except (msgspec.MsgspecError, UnicodeError) as error:
+                raise _damaged(file, error) from None
 
     def write_record(self, record: StoreRecord) -> None:
         """Write the store's record, at first use."""
@@ -158,39 +173,51 @@ def is_clone(tree: Path, volume_id: str) -> bool:
 def _read_own(tree: Path, name: str) -> bytes | None:
     """Read a record in a tree's own folder. Training may have written anything there: links are not followed,
     and only a small regular file is read."""
-    try:
-        with _own_folder(tree) as folder:
-            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _no_record(tree, error.strerror or "") from None
-    with os.fdopen(file, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise _no_record(tree, "it is no regular file")
-        return stream.read(_ID_LIMIT)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with storage_errors("the volume's record cannot be read"):
+        try:
+            with _own_folder(tree) as folder:
+                file = os.open(name, flags, dir_fd=folder)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                raise _no_record(tree, error.strerror or "") from None
+            raise
+        with os.fdopen(file, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise _no_record(tree, "it is no regular file")
+            return stream.read(_ID_LIMIT)
 
 
 def _write_own(tree: Path, name: str, record: msgspec.Struct) -> None:
     beside = f".{name}.{new_token()}"
-    try:
+    with storage_errors("the volume's record cannot be written"):
         with suppress(FileExistsError):
             (tree / OWN).mkdir()
         with _own_folder(tree) as folder:
-            file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
-            with os.fdopen(file, "wb") as stream:
-                stream.write(msgspec.json.encode(record) + b"\n")
-                stream.flush()
-                os.fsync(file)
-            os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
-            os.fsync(folder)
-    except (NotADirectoryError, IsADirectoryError) as error:
-        raise _no_record(tree, error.strerror or "") from None
+            try:
+                file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
+                with os.fdopen(file, "wb") as stream:
+                    stream.write(msgspec.json.encode(record) + b"\n")
+                    stream.flush()
+                    os.fsync(file)
+                os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(folder)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(beside, dir_fd=folder)
+                raise
 
 
 @contextmanager
 def _own_folder(tree: Path) -> Iterator[int]:
-    folder = os.open(tree / OWN, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        folder = os.open(tree / OWN, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise _no_record(tree, error.strerror or "") from None
+        raise
     try:
         yield folder
     finally:

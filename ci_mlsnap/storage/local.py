@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,6 @@ from ci_mlsnap.domain.manifest import Entry, Manifest, ManifestHeader, digest_of
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.durable.atomic import refuse_unsafe
 from ci_mlsnap.durable.faults import storage_errors
-from ci_mlsnap.durable.locks import lock
 from ci_mlsnap.errors import (
     IntegrityDamage,
     NoSuchVersion,
@@ -27,9 +25,6 @@ from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_ex
 from ci_mlsnap.storage.restoring import Restoring
 from ci_mlsnap.storage.shelf import Shelf
 from ci_mlsnap.storage.way import Parent, Way
-
-LOCK_WAIT = 30.0
-"""Seconds to wait for the store lock, which others hold for milliseconds."""
 
 
 def pick_way(store: Store) -> Way:
@@ -108,7 +103,7 @@ class LocalDriver:
         self._check_places()
         self._store.make()
         refuse_unsafe(self._store.root)
-        with self._locked():
+        with self._store.locked():
             return bind(self._store, self._path, self._name, project=project, model=model)
 
     def _check_places(self) -> None:
@@ -120,11 +115,6 @@ class LocalDriver:
     def state_folder(self) -> Path:
         """See `Driver.state_folder`."""
         return self._store.state
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with lock(self._store.state / "lock", wait=LOCK_WAIT):
-            yield
 
     # -- making snapshots --------------------------------------------------------------------------
 
@@ -153,13 +143,15 @@ class LocalDriver:
     def unfinished(self) -> Sequence[str]:
         """See `Driver.unfinished`."""
         with storage_errors("the store cannot be listed"):
-            return sorted(place.name.removeprefix(".partial-") for place in self._store.snapshots.glob(".partial-*"))
+            return sorted(
+                place.name.removeprefix(".partial-") for place in self._store.snapshots.glob(".partial-*")
+            )
 
     def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
         """See `Driver.seal`. Raises `IntegrityDamage` when marker, manifest and volume do not belong together."""
         self._require_belonging(manifest, marker)
         partial = self._store.partial(frozen.token)
-        with self._locked():
+        with self._store.locked():
             found = self._shelf.existing(marker)
         if found is None:
             if not partial.is_dir():
@@ -167,7 +159,7 @@ class LocalDriver:
                     f"what was frozen for {marker.name} is gone", safe="nothing was published", hint="run again"
                 )
             self._shelf.prepare(partial, manifest)
-            with self._locked():
+            with self._store.locked():
                 found = self._shelf.existing(marker)
                 if found is None:
                     self._way.sealed(partial, frozen.inventory)
@@ -277,19 +269,19 @@ class LocalDriver:
     def hold(self, name: SnapshotName, owner: str) -> None:
         """See `Driver.hold`."""
         self._require_store()
-        with self._locked():
+        with self._store.locked():
             self._shelf.hold(name, owner)
 
     def release_hold(self, name: SnapshotName, owner: str) -> None:
         """See `Driver.release_hold`."""
         self._require_store()
-        with self._locked():
+        with self._store.locked():
             self._shelf.release(name, owner)
 
     def delete(self, name: SnapshotName) -> None:
         """See `Driver.delete`; raises `IntegrityDamage` when it is ours and its manifest is damaged."""
         self._require_store()
-        with self._locked():
+        with self._store.locked():
             doomed = self._shelf.take_down(name)
         if doomed is not None:
             self._way.remove(doomed)

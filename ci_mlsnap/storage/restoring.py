@@ -128,7 +128,7 @@ class Restoring:
             else:
                 self.way.clone(snapshot, beside, entries)
             try:
-                os.chmod(beside, stat.S_IMODE(os.stat(destination.parent).st_mode) & 0o777 | stat.S_IRWXU)
+                os.chmod(beside, stat.S_IMODE(os.stat(self.store.root).st_mode) & 0o777 | stat.S_IRWXU)
                 mark_clone(beside, self.volume_id)
                 rename_without_replacing(beside, destination)
             except BaseException:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from ci_mlsnap.storage.reading import compare_file
 from ci_mlsnap.storage.way import Parent
 from ci_mlsnap.trees.copy import Reuse
 from ci_mlsnap.trees.crew import Crew
-from ci_mlsnap.trees.folders import changed
+from ci_mlsnap.trees.folders import Folders, changed
 from ci_mlsnap.trees.listing import KnownFile
 from ci_mlsnap.trees.walk import Found, walk
 
@@ -131,3 +132,38 @@ def _linkable(found: os.stat_result, entry: Entry) -> bool:
         and (found.st_size, found.st_mtime_ns) == (entry.size, entry.mtime_ns)
         and mode_matches(found.st_mode, entry)
     )
+
+
+def unlink_shared(tree: Path, objects: Objects) -> tuple[Objects, list[int]]:
+    """Take a tree's names from files that other snapshots may share.
+
+    Gives these files as they are afterwards, where they were as remembered, and the inodes that are gone. What
+    cannot be walked is left as it is.
+    """
+    left = dict(objects)
+    with suppress(MlsnapError, OSError):
+        with Folders(tree) as folders:
+            os.fchmod(folders.root, 0o700)
+        for found in walk(tree):
+            if found.kind == "dir":
+                os.fchmod(found.folder, 0o700)
+            elif found.kind == "file":
+                _unlink(found, left)
+    gone = [inode for inode in objects if inode not in left]
+    return {inode: known for inode, known in left.items() if known is not objects[inode]}, gone
+
+
+def _unlink(found: Found, objects: dict[int, KnownFile]) -> None:
+    known = objects.get(found.stat.st_ino)
+    if known is None or not known.covers(found.stat):
+        return
+    file = os.open(found.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
+    try:
+        os.unlink(found.name, dir_fd=found.parent)
+        facts = os.fstat(file)
+    finally:
+        os.close(file)
+    if facts.st_nlink:
+        objects[facts.st_ino] = known_file(facts, known.sha256)
+    else:
+        del objects[facts.st_ino]
