@@ -90,14 +90,18 @@ def begin(
 @click.pass_context
 def train(ctx: click.Context, plan: str | None) -> int:
     """Run the training command of the open run; give it no secrets."""
+    from ci_mlsnap.flows import leases
     from ci_mlsnap.flows.train import train as flow
+    from ci_mlsnap.services import driver_of
     from ci_mlsnap.state import pointers
 
     hands = hands_here(ctx, secrets=False)
-    with stop_signals() as stop:
-        open_run = pointers.find(hands.pointers, digest=plan)
-        if open_run.plan.action == "train":
-            flow(hands, open_run, stop)
+    open_run = pointers.find(hands.pointers, digest=plan)
+    if open_run is None or open_run.plan.action != "train":
+        click.echo("mlsnap: nothing to train", err=True)
+        return ExitCode.DONE
+    with stop_signals() as stop, leases.renewed(hands, driver_of(hands, open_run.plan), open_run.run_id):
+        flow(hands, open_run, stop)
     return ExitCode.DONE
 
 
@@ -107,14 +111,19 @@ def train(ctx: click.Context, plan: str | None) -> int:
 @click.pass_context
 def conclude(ctx: click.Context, plan: str | None, as_json: bool) -> int:
     """Snapshot what was trained, judge it, publish it, and post the final status."""
+    from ci_mlsnap.flows import leases
     from ci_mlsnap.flows.conclude import conclude as flow
     from ci_mlsnap.services import driver_of
     from ci_mlsnap.state import pointers
 
     hands = hands_here(ctx, secrets=True)
     open_run = pointers.find(hands.pointers, digest=plan)
-    with stop_signals():
-        record = flow(hands, driver_of(hands, open_run.plan), open_run, plan_checked=plan is not None)
+    if open_run is None:
+        click.echo("mlsnap: nothing to conclude", err=True)
+        return ExitCode.DONE
+    driver = driver_of(hands, open_run.plan)
+    with stop_signals(), leases.renewed(hands, driver, open_run.run_id):
+        record = flow(hands, driver, open_run, plan_checked=plan is not None)
     if as_json:
         emit_json(record)
     return ExitCode(record.exit_code)
@@ -132,6 +141,7 @@ def finish(ctx: click.Context, plan: str | None) -> int:
     hands = hands_here(ctx, secrets=True)
     for open_run in pointers.all_open(hands.pointers, digest=plan):
         flow(hands, driver_of(hands, open_run.plan), open_run)
+    pointers.drop_idle(hands.pointers)
     return ExitCode.DONE
 
 

@@ -10,7 +10,7 @@ from ci_mlsnap.domain.metrics import Metrics
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.errors import Cancelled, ExitCode
-from ci_mlsnap.flows import closing
+from ci_mlsnap.flows import closing, leases
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.ports import Driver, Snapshot, Step
@@ -21,10 +21,11 @@ from ci_mlsnap.training.process import end_leftovers
 def finish(hands: Hands, driver: Driver, run: Run) -> Record | None:
     """Bring one open run to rest: adopt its version when the storage has it, else undo and say so.
 
-    Does nothing for a run that ended in order; doing it twice is doing it once.
+    Does nothing for a run that ended in order, nor for one whose own process lives and will end it; doing it
+    twice is doing it once.
     """
     closing.require_own_state(driver, run)
-    if run.ended:
+    if run.ended or leases.has_process(driver, run):
         return None
     end_leftovers(run.run_id, grace_seconds=hands.timing.grace)
     snapshot = _made(driver, run)

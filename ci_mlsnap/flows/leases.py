@@ -130,6 +130,15 @@ def give_back(driver: Driver, run_id: str) -> None:
     lease.release_all(driver.state_folder(), run_id)
 
 
+def has_process(driver: Driver, run: Run) -> bool:
+    """Tell whether a run of one process is still in the hands of that process, another one than this."""
+    if (run.facts("begun") or {}).get("phases"):
+        return False
+    here = this_process()
+    holders = [taken.holder for taken in lease.of_run(driver.state_folder(), run.run_id)]
+    return any(holder != here and not proven_dead(holder, here) for holder in holders)
+
+
 def is_living(hands: Hands, driver: Driver, run: Run) -> bool:
     """Tell whether somebody may still work on the run: it has a lease that counts.
 

@@ -15,6 +15,7 @@ from ci_mlsnap.flows.conclude import conclude
 from ci_mlsnap.flows.context import TOOL, Project, Request
 from ci_mlsnap.flows.planning import plan_run
 from ci_mlsnap.flows.train import train
+from ci_mlsnap.state import pointers
 from ci_mlsnap.training.harden import forbid_reading_this_process
 from ci_mlsnap.training.signals import StopSignal
 
@@ -29,6 +30,8 @@ def begin_planned(project: Project, request: Request, *, stop: StopSignal, phase
         leases.break_all(project.hands, project.driver)
     begun = begin(project, make_plan, phases=phases, stop=lambda: bool(stop.received))
     if begun.run is None:
+        if phases:
+            pointers.point_idle(project.hands.pointers, begun.digest)
         closing.tell_build(project.hands, nothing_to_do(project, begun.plan))
     return begun
 

@@ -24,14 +24,31 @@ def point(folder: Path, run: Run) -> None:
     documents.write(folder / f"{run.digest}.json", _Pointer(run=str(run.folder.absolute())))
 
 
-def find(folder: Path, *, digest: str | None = None, commit: str | None = None) -> Run:
+def point_idle(folder: Path, digest: str) -> None:
+    """Let later phases know that the plan of this digest asks for nothing. Raises `StorageFailed`."""
+    documents.write(folder / f"{digest}.json", _Pointer(run=""))
+
+
+def drop_idle(folder: Path) -> None:
+    """Forget the plans that asked for nothing. Raises `StorageFailed`."""
+    for path in sorted(folder.glob("*.json")):
+        pointer = documents.read(path, _Pointer, way_out=_WAY_OUT)
+        if pointer is not None and not pointer.run:
+            documents.remove(path)
+
+
+def find(folder: Path, *, digest: str | None = None, commit: str | None = None) -> Run | None:
     """Give the run of this plan; without a digest the one open run, of this commit where one is given.
+
+    None when the plan asked for nothing, or without a digest when that is all there is here.
 
     Whoever finds a run without its plan's digest must say that the plan was not checked. Raises `PlanMismatch`
     when the plan is not the one that the digest names, `NoSuchVersion` when there is no run, `UsageError` when
     several are open, `IntegrityDamage`.
     """
-    return _of_plan(folder, digest) if digest is not None else _the_open_one(folder, commit)
+    if digest is not None:
+        return _of_plan(folder, digest)
+    return None if _is_idle(folder) else _the_open_one(folder, commit)
 
 
 def all_open(folder: Path, *, digest: str | None = None) -> list[Run]:
@@ -47,12 +64,19 @@ def drop(folder: Path, run: Run) -> None:
     documents.remove(folder / f"{run.digest}.json")
 
 
-def _of_plan(folder: Path, digest: str) -> Run:
+def _is_idle(folder: Path) -> bool:
+    pointers = [documents.read(path, _Pointer, way_out=_WAY_OUT) for path in folder.glob("*.json")]
+    return bool(pointers) and all(pointer is not None and not pointer.run for pointer in pointers)
+
+
+def _of_plan(folder: Path, digest: str) -> Run | None:
     if _DIGEST.fullmatch(digest) is None:
         raise UsageError(f"{digest[:80]!r} is no digest of a plan", hint="use the output `plan` of `mlsnap begin`")
     pointer = documents.read(folder / f"{digest}.json", _Pointer, way_out=_WAY_OUT)
     if pointer is None:
         raise _none(f"with the plan {digest[:12]}")
+    if not pointer.run:
+        return None
     run = Run.open(Path(pointer.run))
     if run.digest != digest:
         raise PlanMismatch(
@@ -80,6 +104,8 @@ def _the_open_one(folder: Path, commit: str | None) -> Run:
 
 
 def _opened(pointer: _Pointer) -> list[Run]:
+    if not pointer.run:
+        return []
     try:
         return [Run.open(Path(pointer.run))]
     except NoSuchVersion:
