@@ -32,8 +32,8 @@ def restore(
     """Make the live tree (private volume) or this checkout's view (shared volume) the version of `revision`.
 
     `shared` moves the live tree of a shared volume, for all who use it; `read` compares contents also of files
-    whose size and times look unchanged. Raises `NoSuchVersion`, `Busy`,
-    `IntegrityDamage`; unsaved work is kept first.
+    whose size and times look unchanged. Raises `NoSuchVersion`, `Busy`, `IntegrityDamage`, `VolumeRefused`,
+    `VolumeForeign`; unsaved work is kept first.
     """
     tidy(project.hands, project.driver, identity(project))
     found = find_version(project, revision, nearest=nearest)
@@ -48,6 +48,7 @@ def restore(
         project.driver.read_back(name)
         link_view(project.view, project.driver.view(name))
         return Back(answer=found, place=project.view)
+    _require_volume(project)
     moved = move_live_tree(project.hands, project.driver, name, project.volume_path, identity(project), read=read)
     return Back(answer=found, place=project.volume_path, moved=moved)
 
@@ -65,9 +66,11 @@ def restore_to(project: Project, revision: str, destination: Path, *, nearest: b
 def checkout(project: Project, revision: str) -> Back:
     """Check out the code of `revision` by git and its model with it; git's own refusals stand.
 
-    The version is looked up first, so that nothing moves when there is none.
+    The version and the volume are looked at first, so that nothing moves when there is none.
     """
     found = find_version(project, revision)
+    if project.private:
+        _require_volume(project)
     project.repository.checkout(_known_to_git(project, revision) or found.version.header.commit)
     return restore(project, str(found.version.name))
 
@@ -85,10 +88,21 @@ def recover(project: Project) -> Back | None:
         return _recover_view(project)
     if not revision or project.driver.get(SnapshotName.parse(revision)) is None:
         revision = project.repository.head()
+    _require_volume(project)
     tree = look(project.driver, project.volume_path, read=True)
     if tree.equal and tree.version == revision:
         return None
     return restore(project, revision, nearest=not (recorded and recorded.version), read=True)
+
+
+def _require_volume(project: Project) -> None:
+    """Refuse a live tree that is not the volume, before it is compared with anything; one made anew is taken.
+
+    Raises `VolumeRefused`, `VolumeForeign`.
+    """
+    there = project.volume_path.exists() or project.volume_path.is_symlink()
+    if there and project.driver.volume_id:
+        project.driver.initialise(project=project.project_id, model=project.settings.model)
 
 
 def _known_to_git(project: Project, revision: str) -> str:

@@ -26,6 +26,8 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
 
     Doing it twice is doing it once.
     """
+    if not driver.volume_id:
+        return 0  # before first use nothing is left over, and the store may yet be refused
     unfinished = driver.unfinished()  # before anything else: what is begun after this belongs to the living
     recovered = _recover_runs(hands, driver)
     try:
