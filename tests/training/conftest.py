@@ -19,7 +19,6 @@ import pytest
 from ci_mlsnap.training.process import Trained, run_training
 from ci_mlsnap.training.signals import StopSignal
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 """Seconds after which what must happen is taken as not happening; no test waits so long when all is well."""
 
@@ -70,7 +69,7 @@ def program() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     with ExitStack() as stack:
 
         def start(text: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-            environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **options.pop("env", {})}
             process = subprocess.Popen(
                 (sys.executable, "-c", text, *arguments), stdout=subprocess.PIPE, env=environment, **options
             )

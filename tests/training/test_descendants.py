@@ -35,7 +35,7 @@ def test_what_a_killed_run_left_is_found_and_ended(program: Program, tmp_path: P
     command = "(setsid sleep 100 & echo $! > daemon); env -i /bin/sleep 100 & echo $! > bare; wait"
     killed = program(TRAINS, command, run_id, cwd=tmp_path)
     numbers = [tmp_path / "daemon", tmp_path / "bare"]
-    eventually(lambda: all(file.exists() and file.read_text() for file in numbers), "training starts")
+    eventually(lambda: killed.poll() is not None or all(map(_has_text, numbers)), "training starts")
     killed.kill()
     killed.wait()
     pids = [int(file.read_text()) for file in numbers]
@@ -43,6 +43,10 @@ def test_what_a_killed_run_left_is_found_and_ended(program: Program, tmp_path: P
     assert end_leftovers(run_id, grace_seconds=1.0) >= 2
     assert not any(map(runs, pids))
     assert end_leftovers(run_id, grace_seconds=1.0) == 0
+
+
+def _has_text(file: Path) -> bool:
+    return file.exists() and file.read_text() != ""
 
 
 def test_runs_beside_it_are_left_alone(run_id: str) -> None:

@@ -40,9 +40,13 @@ SAVES = f"trap 'sleep 0.5; echo saved > model; exit 0' INT TERM; {STARTED} while
 def trains(program: Program, tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
     """Give `trains(command)`: the process, once its command has written the file `pid`."""
 
-    def start(command: str, options: dict[str, Any] | None = None, **wishes: Any) -> subprocess.Popen[bytes]:
-        process = program(TRAINS, command, json.dumps(wishes), cwd=tmp_path, **(options or {}))
-        eventually((tmp_path / "pid").exists, "training starts")
+    def start(command: str, *, ignored: int | None = None, **wishes: Any) -> subprocess.Popen[bytes]:
+        # What we ignore, our children ignore from their start.
+        before = signal.signal(ignored, signal.SIG_IGN) if ignored else None
+        process = program(TRAINS, command, json.dumps(wishes), cwd=tmp_path)
+        if ignored:
+            signal.signal(ignored, before)
+        eventually(lambda: (tmp_path / "pid").exists() or process.poll() is not None, "training starts")
         return process
 
     return start
@@ -85,8 +89,7 @@ def test_a_hangup_stops_training(trains: Program, tmp_path: Path) -> None:
 
 
 def test_a_hangup_that_was_ignored_from_the_start_stays_ignored(trains: Program, tmp_path: Path) -> None:
-    ignoring = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
-    process = trains(f"{STARTED} while [ ! -e go ]; do sleep 0.02; done; exit 5", ignoring)
+    process = trains(f"{STARTED} while [ ! -e go ]; do sleep 0.02; done; exit 5", ignored=signal.SIGHUP)
     process.send_signal(signal.SIGHUP)
     (tmp_path / "go").touch()
     assert answer(process) == {"received": None, "code": 5, "timed_out": False}
@@ -94,8 +97,7 @@ def test_a_hangup_that_was_ignored_from_the_start_stays_ignored(trains: Program,
 
 def test_an_interrupt_that_was_ignored_from_the_start_stops_all_the_same(trains: Program, tmp_path: Path) -> None:
     # A shell starts its background processes so, and GitHub's runner interrupts them.
-    ignoring = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
-    process = trains(f"{STARTED} exec sleep 100", ignoring, grace_seconds=0.2)
+    process = trains(f"{STARTED} exec sleep 100", ignored=signal.SIGINT, grace_seconds=0.2)
     process.send_signal(signal.SIGINT)
     assert answer(process)["received"] == signal.SIGINT
     assert not runs(pid_in(tmp_path))
