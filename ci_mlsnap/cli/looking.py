@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci_mlsnap.flows.inspect import LogLine, Standing
+    from ci_mlsnap.flows.live import LiveTree
 
 
 @click.command()
@@ -146,6 +147,10 @@ def _live_text(found: Standing) -> str:
     from ci_mlsnap.report.rendering import short
 
     live = found.live
+    if live is None:
+        return (
+            "holds something that no version can hold, such as a FIFO or a link out (`mlsnap recover` goes back)"
+        )
     if not live.version:
         return "no version yet"
     if live.condition == "in-change":
@@ -173,17 +178,21 @@ def _standing_facts(found: Standing) -> dict[str, Any]:
         "shallow": found.shallow,
         "version": found.answer.version.header.name if found.answer else None,
         "how": found.answer.how if found.answer else None,
-        "live": {
-            "version": found.live.version or None,
-            "condition": found.live.condition,
-            "equal": found.live.equal,
-            "added": len(found.live.differences.added),
-            "changed": len(found.live.differences.changed),
-            "removed": len(found.live.differences.removed),
-        },
+        "live": None if found.live is None else _live_facts(found.live),
         "view": found.view or None,
         "versions": found.versions,
         "foreign": found.foreign,
         "unfinished": found.unfinished,
         "waiting": found.waiting,
+    }
+
+
+def _live_facts(live: LiveTree) -> dict[str, Any]:
+    return {
+        "version": live.version or None,
+        "condition": live.condition,
+        "equal": live.equal,
+        "added": len(live.differences.added),
+        "changed": len(live.differences.changed),
+        "removed": len(live.differences.removed),
     }

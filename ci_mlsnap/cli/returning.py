@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ci_mlsnap.cli.options import json_option, open_here
-from ci_mlsnap.cli.printing import emit_json
+from ci_mlsnap.cli.printing import emit_json, printable
 from ci_mlsnap.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def restore(ctx: click.Context, revision: str, to: Path | None, shared: bool, ne
 
     project = open_here(ctx)
     if to is not None:
-        return _tell(flow.restore_to(project, revision, to.absolute(), nearest=nearest), as_json)
+        return _tell(flow.restore_to(project, revision, Path(os.path.normpath(to.absolute())), nearest=nearest), as_json)
     return _tell(flow.restore(project, revision, shared=shared, nearest=nearest), as_json)
 
 
@@ -66,6 +67,7 @@ def _tell(back: Back, as_json: bool) -> int:
     version = back.answer.version
     if as_json:
         kept = back.moved.kept if back.moved else ""
+        aside = str(back.moved.aside) if back.moved and back.moved.aside else None
         emit_json(
             {
                 "version": version.header.name,
@@ -73,11 +75,13 @@ def _tell(back: Back, as_json: bool) -> int:
                 "how": back.answer.how,
                 "place": str(back.place),
                 "kept": kept,
+                "aside": aside,
                 "changed": back.moved is None or back.moved.way != "none",
             }
         )
         return ExitCode.DONE
     moved = (back.moved.way, back.moved.kept, back.moved.changed) if back.moved else None
-    for line in back_lines(version, back.answer.how, back.place, moved):
-        click.echo(line)
+    aside = str(back.moved.aside or "") if back.moved else ""
+    for line in back_lines(version, back.answer.how, back.place, moved, aside=aside):
+        click.echo(printable(line))
     return ExitCode.DONE

@@ -8,7 +8,7 @@ from pathlib import Path
 from ci_mlsnap.domain.versions import Answer, Version
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.flows.context import Project
-from ci_mlsnap.flows.live import LiveTree, look
+from ci_mlsnap.flows.live import LiveTree, look_if_possible
 from ci_mlsnap.flows.planning import dirty_paths
 from ci_mlsnap.flows.versions import find_version
 from ci_mlsnap.ports import CommitFacts
@@ -25,7 +25,8 @@ class Standing:
     branch: str
     dirty: int
     shallow: bool
-    live: LiveTree
+    live: LiveTree | None
+    """None for a tree that cannot be compared."""
     view: str
     answer: Answer | None
     versions: int
@@ -55,7 +56,7 @@ def standing(project: Project) -> Standing:
         branch=repository.branch(),
         dirty=sum(1 for _path in dirty_paths(project)),
         shallow=repository.is_shallow(),
-        live=look(driver, project.volume_path),
+        live=look_if_possible(driver, project.volume_path),
         view=view.readlink().name if view is not None and view.is_symlink() else "",
         answer=_answer_or_none(project, head),
         versions=sum(snapshot.marker is not None and snapshot.marker.name.is_version for snapshot in snapshots),

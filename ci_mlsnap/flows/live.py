@@ -8,7 +8,7 @@ from pathlib import Path
 from ci_mlsnap.domain.gates import Verdict
 from ci_mlsnap.domain.manifest import Entry, Manifest, ManifestHeader, digest_of, encode
 from ci_mlsnap.domain.names import Marker, SnapshotName
-from ci_mlsnap.errors import LiveTreeChanged, NoSuchVersion
+from ci_mlsnap.errors import LinkEscapes, LiveTreeChanged, NoSuchVersion, TreeUnsupported
 from ci_mlsnap.flows.context import TOOL
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import live
@@ -68,6 +68,14 @@ def look(driver: Driver, path: Path, *, read: bool = False) -> LiveTree:
         condition=recorded.condition if recorded else "unknown",
         differences=found,
     )
+
+
+def look_if_possible(driver: Driver, path: Path, *, read: bool = False) -> LiveTree | None:
+    """Compare as `look` does; None for a tree that no version could ever equal: a FIFO, a link that leads out."""
+    try:
+        return look(driver, path, read=read)
+    except (TreeUnsupported, LinkEscapes):
+        return None
 
 
 def require_known(driver: Driver, path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Literal
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.names import SnapshotName
-from ci_mlsnap.errors import NoSuchVersion
+from ci_mlsnap.errors import LinkEscapes, NoSuchVersion, TreeUnsupported
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
-from ci_mlsnap.flows.live import Identity, keep, look
+from ci_mlsnap.flows.live import Identity, keep, look_if_possible
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import displaced, live
 from ci_mlsnap.trees.compare import differences
@@ -19,11 +19,15 @@ from ci_mlsnap.trees.compare import differences
 
 @dataclass(frozen=True, kw_only=True)
 class Moved:
-    """What a move did: how, the name under which unsaved work was kept, and how many entries differed."""
+    """What a move did: how, the name under which unsaved work was kept, and how many entries differed.
+
+    `aside` is where a tree was put that no snapshot can carry; nothing ever removes it.
+    """
 
     way: Literal["swap", "sync", "none"]
     kept: str = ""
     changed: int = 0
+    aside: Path | None = None
 
 
 def move_live_tree(
@@ -58,19 +62,24 @@ def keep_or_note(hands: Hands, driver: Driver, tree: Path, saved: str, identity:
 def _move(
     hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, *, read: bool
 ) -> Moved:
-    before = look(driver, path, read=read)
-    kept = keep(driver, path, identity, commit=name.sha, now=hands.now()) if before.unsaved else ""
+    before = look_if_possible(driver, path, read=read)
+    kept = ""
+    if before is not None and before.unsaved:
+        kept = keep(driver, path, identity, commit=name.sha, now=hands.now())
     live.write(
         driver.state_folder(),
         path,
-        version=before.version,
+        version=before.version if before is not None else "",
         condition="in-change",
         target=str(name),
         run=hands.owner(),
         now=hands.clock,
     )
-    restored = driver.restore(name, path)
+    # A tree that cannot be compared is never sorted through file by file: it goes aside as a whole.
+    restored = driver.restore(name, path, way=None if before is not None else "swap")
     _mark(hands, driver, path, version=name)
+    if before is None:
+        return Moved(way=restored.way, aside=restored.displaced)
     if restored.displaced is not None:
         saved = kept or before.version
         kept = keep_or_note(hands, driver, restored.displaced, saved, identity, name.sha) or kept
@@ -82,8 +91,10 @@ def _is_there(driver: Driver, name: SnapshotName, path: Path, *, read: bool) -> 
     """Tell whether the tree is the version already, also when a move was cut off after its last step."""
     if not path.is_dir():
         return False
-    found = differences(path, driver.manifest(name).entries, read=read)
-    return not (found.added or found.changed or found.removed)
+    try:
+        return not differences(path, driver.manifest(name).entries, read=read)
+    except (TreeUnsupported, LinkEscapes):
+        return False
 
 
 def _mark(hands: Hands, driver: Driver, path: Path, *, version: SnapshotName) -> None:

@@ -9,7 +9,7 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.versions import Answer
 from ci_mlsnap.errors import NoCommit, Refused, UsageError
 from ci_mlsnap.flows.context import Project
-from ci_mlsnap.flows.live import Identity, look
+from ci_mlsnap.flows.live import Identity, look_if_possible
 from ci_mlsnap.flows.moving import Moved, move_live_tree
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version
@@ -89,8 +89,8 @@ def recover(project: Project) -> Back | None:
     if not revision or project.driver.get(SnapshotName.parse(revision)) is None:
         revision = project.repository.head()
     _require_volume(project)
-    tree = look(project.driver, project.volume_path, read=True)
-    if tree.equal and tree.version == revision:
+    tree = look_if_possible(project.driver, project.volume_path, read=True)
+    if tree is not None and tree.equal and tree.version == revision:
         return None
     return restore(project, revision, nearest=not (recorded and recorded.version), read=True)
 

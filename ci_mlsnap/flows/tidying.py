@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ci_mlsnap.domain.names import SnapshotName
-from ci_mlsnap.errors import Busy
+from ci_mlsnap.errors import Busy, LinkEscapes, TreeUnsupported
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.finish import finish
@@ -30,6 +30,7 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
         return 0  # before first use nothing is left over, and the store may yet be refused
     unfinished = driver.unfinished()  # before anything else: what is begun after this belongs to the living
     recovered = _recover_runs(hands, driver)
+    leases.free_orphans(driver)
     try:
         with leases.volume_held(hands, driver):
             if not open_runs(driver.state_folder()):
@@ -60,13 +61,21 @@ def _purge(hands: Hands, driver: Driver, tree: Path, identity: Identity) -> None
     state = driver.state_folder()
     known = displaced.find(state, tree)
     if known is None:
+        _compare(hands, driver, tree, identity)
+    elif hands.clock() >= known.since + hands.timing.trash_grace:
+        driver.purge(tree)
+        displaced.forget(state, tree)
+
+
+def _compare(hands: Hands, driver: Driver, tree: Path, identity: Identity) -> None:
+    """Find what a displaced tree has that is in no version, and keep that; what no snapshot can carry stays."""
+    try:
         saved = _version_of(driver, tree)
         commit = SnapshotName.parse(saved).sha if saved else _any_commit(driver)
         if commit:
             keep_or_note(hands, driver, tree, saved, identity, commit)
-    elif hands.clock() >= known.since + hands.timing.trash_grace:
-        driver.purge(tree)
-        displaced.forget(state, tree)
+    except (TreeUnsupported, LinkEscapes):
+        return
 
 
 def _version_of(driver: Driver, tree: Path) -> str:

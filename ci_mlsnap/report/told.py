@@ -17,7 +17,9 @@ _HOW: dict[str, str] = {
 }
 
 
-def back_lines(version: Version, how: How, place: Path, moved: tuple[str, str, int] | None) -> list[str]:
+def back_lines(
+    version: Version, how: How, place: Path, moved: tuple[str, str, int] | None, *, aside: str = ""
+) -> list[str]:
     """Say what was brought back: `moved` is the way, the name of what was kept, and how many files differed."""
     header = version.header
     held = f"{counted(header.files, 'file')}, {size(header.bytes)}"
@@ -30,7 +32,9 @@ def back_lines(version: Version, how: How, place: Path, moved: tuple[str, str, i
         lines.append(f"  {counted(moved[2], 'entry')} brought back")
     if moved is not None and moved[1]:
         lines.append(f"  what only the live tree had is kept: mlsnap restore {short(moved[1])} --to DIR")
-    if not version.good:
+    if aside:
+        lines.append(f"  what was there can be in no snapshot and was put aside: {aside}")
+    if not version.good and version.name.is_version:
         lines.append("  this version misses a gate")
     return lines
 
