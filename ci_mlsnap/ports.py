@@ -91,6 +91,9 @@ class Driver(Protocol):
     def volume_id(self) -> str:
         """The id recorded for this volume; empty while there is none."""
 
+    def bound(self) -> tuple[str, str] | None:
+        """Give the project and the model that the volume belongs to; None before first use."""
+
     def probe(self) -> Probe:
         """Look at the volume without changing it. Raises `VolumeMissing`, `VolumeRefused`, `StorageFailed`."""
 

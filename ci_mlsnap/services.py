@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
 from ci_mlsnap.ci.detect import detect
 from ci_mlsnap.config.layering import settle
 from ci_mlsnap.config.layers import Layer
@@ -148,6 +150,9 @@ def _project(
     )
     announcer = _announcer(site.environ, settings)
     hands = _hands(site, build, announcer, pointers_folder(site.environ, repository))
+    driver = hands.driver_for(volume.driver, str(path), str(store), volume.name)
+    if private and not volume.store:
+        settings = _as_bound(settings, driver)
     return Project(
         hands=hands,
         repository=repository,
@@ -159,8 +164,22 @@ def _project(
         view=resolved(volume.view, folder) if volume.view else None,
         project_id=settings.project,
         repository_name=settings.forge.repository,
-        driver=hands.driver_for(volume.driver, str(path), str(store), volume.name),
+        driver=driver,
     )
+
+
+def _as_bound(settings: Settings, driver: Driver) -> Settings:
+    """Keep the names that a store in the git folder was made with, where no source sets others.
+
+    They came from the origin and the folder's name; a remote that is added later, or a checkout that moves,
+    makes it no other project.
+    """
+    bound = driver.bound()
+    if bound is None:
+        return settings
+    project = settings.project if "project" in settings.origins else bound[0]
+    model = settings.model if "model" in settings.origins else bound[1]
+    return msgspec.structs.replace(settings, project=project, model=model)
 
 
 def _store(repository: GitRepository, folder: Path, path: Path, name: str, private: bool) -> Path:

@@ -43,7 +43,8 @@ def restore(ctx: click.Context, revision: str, to: Path | None, shared: bool, ne
 
     project = open_here(ctx)
     if to is not None:
-        return _tell(flow.restore_to(project, revision, Path(os.path.normpath(to.absolute())), nearest=nearest), as_json)
+        place = Path(os.path.normpath(to.absolute()))
+        return _tell(flow.restore_to(project, revision, place, nearest=nearest), as_json)
     return _tell(flow.restore(project, revision, shared=shared, nearest=nearest), as_json)
 
 

@@ -70,6 +70,11 @@ class LocalDriver:
         record = self._store.record()
         return record.id if record else ""
 
+    def bound(self) -> tuple[str, str] | None:
+        """See `Driver.bound`."""
+        record = self._store.record()
+        return (record.project, record.model) if record else None
+
     # -- the volume --------------------------------------------------------------------------------
 
     def probe(self) -> Probe:

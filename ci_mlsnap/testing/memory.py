@@ -62,6 +62,10 @@ class MemoryDriver:
         """See `Driver.volume_id`."""
         return self._storage.volume_id
 
+    def bound(self) -> tuple[str, str] | None:
+        """See `Driver.bound`."""
+        return self._storage.owner if self._storage.volume_id else None
+
     # -- the volume --------------------------------------------------------------------------------
 
     def probe(self) -> Probe:
