@@ -14,6 +14,7 @@ import msgspec
 from ci_mlsnap.ci.detect import detect
 from ci_mlsnap.config.layering import settle
 from ci_mlsnap.config.layers import Layer
+from ci_mlsnap.config.levels import Source
 from ci_mlsnap.config.read import (
     SITE_FILE,
     ReadFile,
@@ -177,9 +178,9 @@ def _as_bound(settings: Settings, driver: Driver) -> Settings:
     bound = driver.bound()
     if bound is None:
         return settings
-    project = settings.project if "project" in settings.origins else bound[0]
-    model = settings.model if "model" in settings.origins else bound[1]
-    return msgspec.structs.replace(settings, project=project, model=model)
+    found = dict(zip(("project", "model"), bound, strict=True))
+    kept = {key: name for key, name in found.items() if settings.origins[key].source is Source.DEFAULT}
+    return msgspec.structs.replace(settings, **kept)
 
 
 def _store(repository: GitRepository, folder: Path, path: Path, name: str, private: bool) -> Path:
