@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ci_mlsnap.cli.options import hands_here, json_option, open_here, plan_option, stop_signals
-from ci_mlsnap.cli.printing import emit_json
+from ci_mlsnap.cli.printing import emit_json, printable
 from ci_mlsnap.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -134,13 +134,17 @@ def conclude(ctx: click.Context, plan: str | None, as_json: bool) -> int:
 @click.pass_context
 def finish(ctx: click.Context, plan: str | None) -> int:
     """End what a stopped or cancelled run left over; does nothing when runs ended in order."""
+    from ci_mlsnap.flows.closing import identity_of
     from ci_mlsnap.flows.finish import finish as flow
+    from ci_mlsnap.flows.tidying import tidy
     from ci_mlsnap.services import driver_of
     from ci_mlsnap.state import pointers
 
     hands = hands_here(ctx, secrets=True)
     for open_run in pointers.all_open(hands.pointers, digest=plan):
-        flow(hands, driver_of(hands, open_run.plan), open_run)
+        driver = driver_of(hands, open_run.plan)
+        if flow(hands, driver, open_run) is not None:
+            tidy(hands, driver, identity_of(open_run.plan))
     pointers.drop_idle(hands.pointers)
     return ExitCode.DONE
 
@@ -162,7 +166,7 @@ def publish(ctx: click.Context, as_json: bool) -> int:
 
 
 def _because(why: str) -> str:
-    return f": {why}" if why else ""
+    return f": {printable(why)}" if why else ""
 
 
 def _print_plan(project: Project, request: Request, as_json: bool) -> int:
@@ -174,5 +178,5 @@ def _print_plan(project: Project, request: Request, as_json: bool) -> int:
         emit_json(plan)
     else:
         for line in plan_lines(plan):
-            click.echo(line)
+            click.echo(printable(line))
     return ExitCode.DONE

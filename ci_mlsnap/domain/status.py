@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from typing import Literal
@@ -11,6 +12,9 @@ import msgspec
 
 DESCRIPTION_LIMIT = 140
 """GitHub's limit in characters; a longer description is refused with 422."""
+
+CONTEXT_LIMIT = 255
+"""The same of a context."""
 
 State = Literal["pending", "success", "failure", "error"]
 
@@ -26,8 +30,16 @@ class CommitStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def context_for(model: str, metric: str = "") -> str:
-    """Give the stable context that branch protection refers to: `mlsnap/<model>`, or with the gate's metric."""
-    return f"mlsnap/{model}/{one_line(metric)}" if metric else f"mlsnap/{model}"
+    """Give the stable context that branch protection refers to: `mlsnap/<model>`, or with the gate's metric.
+
+    A metric's name that would not fit is cut and ends in its digest, so that two of them stay two contexts.
+    """
+    if not metric:
+        return f"mlsnap/{model}"
+    context = f"mlsnap/{model}/{one_line(metric)}"
+    if len(context) <= CONTEXT_LIMIT:
+        return context
+    return context[: CONTEXT_LIMIT - 13] + "~" + hashlib.sha256(metric.encode(errors="replace")).hexdigest()[:12]
 
 
 def status(sha: str, context: str, state: State, description: str, target_url: str = "") -> CommitStatus:

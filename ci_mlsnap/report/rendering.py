@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.status import cut, one_line
-from ci_mlsnap.domain.texts import duration, size
+from ci_mlsnap.domain.texts import counted, duration, size
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$^=:@-])")
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>()#+!|~&$^=:@-]|(?<![0-9])\.|\.(?![0-9])")
+"""What means something somewhere in Markdown. A dot outside a number does: `1. ` begins a list, `www.` a link."""
 _CELL_LIMIT = 200
 
 
 def markdown(text: object) -> str:
-    """Show text literally in a Markdown table or line: one line, no markup, no HTML, nobody mentioned.
+    """Show text literally in a Markdown table or line: one line, no markup, no HTML, no link, nobody mentioned.
 
-    Every character that could mean something is written as a numeric reference, which Markdown never reads
-    as markup, and `@` among them so that no one is pinged.
+    Every character that could mean something is written as a numeric reference, which Markdown never reads as
+    markup. GitHub looks for `@name` and `#1` once more when the references are resolved already: a space without
+    width stands after these signs, so that no one is pinged and no issue is linked.
     """
-    return _MARKDOWN.sub(lambda found: f"&#{ord(found[1])};", cut(one_line(str(text)), _CELL_LIMIT))
+    return _MARKUP.sub(_as_reference, cut(one_line(str(text)), _CELL_LIMIT))
+
+
+def _as_reference(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};" + ("&#8203;" if found[0] in "@#" else "")
 
 
 def short(name: str) -> str:
@@ -34,36 +41,32 @@ def short(name: str) -> str:
 
 def render_markdown(template: str, values: Mapping[str, object]) -> str:
     """Render a Markdown template; every value is escaped unless the template marks it as made by us."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("ci_mlsnap.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    _add_filters(environment)
-    environment.filters["md"] = lambda value: Markup(markdown(value))  # noqa: S704 - markdown() escapes it all
-    return environment.get_template(template).render(values)
+    return _markdown_environment().get_template(template).render(values)
 
 
 def render_text(template: str, values: Mapping[str, object]) -> str:
     """Render a plain text file, such as those that `init` writes."""
+    return _environment(autoescape=False).get_template(template).render(values)
+
+
+@functools.cache
+def _markdown_environment() -> Environment:
+    from markupsafe import Markup
+
+    environment = _environment(autoescape=True)
+    environment.filters.update(counted=counted, size=size, duration=duration, short=short)
+    environment.filters["md"] = lambda value: Markup(markdown(value))  # noqa: S704 - markdown() escapes it all
+    return environment
+
+
+def _environment(*, autoescape: bool) -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("ci_mlsnap.report"),
-        autoescape=False,  # noqa: S701 - TOML and ignore files, in an environment of their own
+        autoescape=autoescape,  # noqa: S701 - off for TOML and ignore files alone, in an environment of their own
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(values)
-
-
-def _add_filters(environment: Environment) -> None:
-    environment.filters.update(size=size, duration=duration, short=short)

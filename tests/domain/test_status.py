@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_mlsnap.domain.status import DESCRIPTION_LIMIT, context_for, cut, is_web_url, one_line, status
+from ci_mlsnap.domain.status import (
+    CONTEXT_LIMIT,
+    DESCRIPTION_LIMIT,
+    context_for,
+    cut,
+    is_web_url,
+    one_line,
+    status,
+)
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",
@@ -90,3 +98,13 @@ def test_contexts_are_stable_names() -> None:
     assert context_for("digits") == "mlsnap/digits"
     assert context_for("digits", "val/accuracy") == "mlsnap/digits/val/accuracy"
     assert context_for("digits", "a\nb") == "mlsnap/digits/a b"
+
+
+_letters = st.text(st.characters(categories=("L", "N")), min_size=250, max_size=400)
+
+
+@given(_letters, _letters)
+def test_contexts_of_long_metric_names_fit_and_stay_apart(one: str, other: str) -> None:
+    shown = {context_for("digits", "a" * 250 + name) for name in (one, other)}
+    assert all(len(context) <= CONTEXT_LIMIT for context in shown)
+    assert len(shown) == len({one, other})

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ci_mlsnap.domain.event import Event
+from ci_mlsnap.domain.gates import Finding, Gate, Verdict
+from ci_mlsnap.domain.manifest import Entry, Manifest, inventory_of
+from ci_mlsnap.domain.plan import Plan, TrainingPlan, VolumePlan, digest
+from ci_mlsnap.domain.versions import Answer, How
+from ci_mlsnap.ports import CommitFacts
+from ci_mlsnap.report.logged import log_row
+from ci_mlsnap.report.planned import plan_lines
+from ci_mlsnap.report.shown import FILES_SHOWN, version_facts, version_lines
+from ci_mlsnap.report.told import back_lines, headline_of
+from tests.domain.strategies import header_of, version
+
+A, B, C = "a" * 40, "b" * 40, "c" * 40
+COMMIT = CommitFacts(sha=A, tree=C, parents=(B,), subject="A better model", time="2026-01-02T03:04:05+00:00")
+
+
+def _plan(**changes: Any) -> Plan:
+    plan = Plan(
+        action="train",
+        project="org/digits",
+        model="digits",
+        event=Event(kind="push", sha=A),
+        commit=A,
+        name=A,
+        volume=VolumePlan(
+            name="models",
+            path="/srv/ml/digits",
+            driver="local",
+            store="/srv/ml/.mlsnap/digits",
+            private=False,
+            isolation="workspace",
+        ),
+        training=TrainingPlan(command=("python", "train.py"), timeout=7200.0, top="/r"),
+        parent=B,
+        baseline=B,
+        gates=(Gate(metric="accuracy", min=0.9),),
+        advance=True,
+        repository="org/digits",
+        context="mlsnap/digits",
+        tool="0.1.0",
+    )
+    return msgspec.structs.replace(plan, **changes)
+
+
+# -- the plan ------------------------------------------------------------------------------------------
+
+
+def test_a_plan_names_each_step_and_each_call_in_order() -> None:
+    plan = _plan()
+    call = f"  POST      /repos/org/digits/statuses/{A}  mlsnap/digits: "
+    assert list(plan_lines(plan)) == [
+        f"plan {digest(plan)[:12]}: train aaaaaaa and snapshot it as {A}",
+        f"  commit    {A}",
+        f"{call}pending",
+        "  lease     volume models (workspace)",
+        "  train in  a workspace that starts from bbbbbbb",
+        "  command   python train.py   at most 2 h 0 min",
+        "  gate      accuracy against bbbbbbb",
+        f"  snapshot  /srv/ml/digits/.snapshot/{A}",
+        "  advance   /srv/ml/digits, on a good verdict",
+        f"{call}final",
+    ]
+
+
+def test_a_plan_without_a_repository_says_that_no_status_is_posted() -> None:
+    lines = list(plan_lines(_plan(repository="")))
+    assert sum("no repository to post to" in line for line in lines) == 2
+    assert not any("POST" in line for line in lines)
+
+
+def test_a_dirty_run_calls_nobody() -> None:
+    lines = "\n".join(plan_lines(_plan(dirty=True, name=f"{A}-dirty-12345678")))
+    assert "POST" not in lines
+    assert "status" not in lines
+
+
+@pytest.mark.parametrize("start", ["parent", "empty"])
+def test_where_training_starts_is_said(start: str) -> None:
+    training = TrainingPlan(command="sh train.sh", top="/r", worktree=True, start=start)  # type: ignore[arg-type]
+    lines = "\n".join(plan_lines(_plan(training=training)))
+    assert ("starts from an empty tree" in lines) == (start == "empty")
+    assert "on a work tree of the commit" in lines
+    assert "at most" not in lines
+
+
+def test_a_plan_in_place_advances_nothing_and_names_the_live_tree() -> None:
+    plan = _plan()
+    assert plan.volume is not None
+    lines = list(plan_lines(_plan(volume=msgspec.structs.replace(plan.volume, isolation="in-place"))))
+    assert "  train in  /srv/ml/digits" in lines
+    assert not any(line.startswith("  advance") for line in lines)
+
+
+def test_what_is_announced_again_is_read_back_and_not_trained() -> None:
+    lines = list(plan_lines(_plan(action="announce", answered_by=B, answered_how="same-tree")))
+    assert lines[0].endswith("announce bbbbbbb again (same-tree); train nothing")
+    assert lines[2] == f"  read back {B} through the snapshot"
+    assert len(lines) == 4
+
+
+def test_nothing_to_do_is_one_line_with_the_reason() -> None:
+    (line,) = plan_lines(_plan(action="nothing", reason="the branch was deleted"))
+    assert line.endswith("nothing to do: the branch was deleted")
+
+
+# -- the log -------------------------------------------------------------------------------------------
+
+
+def test_a_row_says_how_a_version_did_against_the_one_before() -> None:
+    base = version(B, metrics={"accuracy": 0.95})
+    row = log_row(COMMIT, version(A, metrics={"accuracy": 0.9611}, bytes=218_000), base, best=True)
+    assert row == (
+        *("ok", "aaaaaaa", "2024-05-01 12:00", "A better model"),
+        *("accuracy 0.9611", "+0.0111 better", "218 KB", "best"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "base", "moved"),
+    [
+        ("loss", 0.2, 0.3, "-0.1000 better"),
+        ("loss", 0.3, 0.2, "+0.1000 worse"),
+        ("accuracy", 0.5, 0.5, "+0.0000"),
+        ("accuracy", "nan", 0.5, ""),
+        ("accuracy", 0.5, None, ""),
+    ],
+)
+def test_a_change_has_its_word(name: str, value: float | str, base: float | None, moved: str) -> None:
+    before = version(B, metrics={} if base is None else {name: base})
+    assert log_row(COMMIT, version(A, metrics={name: value}), before, best=False)[5] == moved
+
+
+def test_rows_tell_versions_missed_gates_keepsakes_and_commits_without_one_apart() -> None:
+    rows = [
+        log_row(COMMIT, version(A, good=False), None, best=False),
+        log_row(COMMIT, version(f"{A}-keep-1"), None, best=False),
+        log_row(COMMIT, None, None, best=False),
+        log_row(None, version(f"{A}.2"), None, best=False),
+    ]
+    assert [(row[0], row[1], row[7]) for row in rows] == [
+        ("no", "aaaaaaa", ""),
+        ("--", "aaaaaaa-keep-1", "kept"),
+        ("·", "aaaaaaa", "no version"),
+        ("ok", "aaaaaaa.2", ""),
+    ]
+    assert rows[3][3] == "(not in this history)"
+    assert {len(row) for row in rows} == {8}
+
+
+def test_a_subject_and_a_metric_stay_in_their_cells() -> None:
+    hostile = CommitFacts(sha=A, tree=C, parents=(), subject="x\n\x1b[2J" + "y" * 500)
+    row = log_row(hostile, version(A, metrics={"m\r\n" + "z" * 500: 1.0}), None, best=False)
+    assert all(cell.isprintable() and len(cell) <= 40 for cell in row)
+
+
+# -- one version ---------------------------------------------------------------------------------------
+
+
+def _answer(how: How = "own", *, files: int = 2, **changes: Any) -> tuple[Answer, Manifest]:
+    entries = [
+        Entry(path=b"file-%03d" % number, kind="file", mode=0o644, mtime_ns=0, size=1000, sha256="e" * 64)
+        for number in range(files)
+    ]
+    entries.append(Entry(path=b"folder", kind="dir", mode=0o755, mtime_ns=0))
+    inventory = inventory_of(entries)
+    header = header_of(inventory, **changes)
+    found = version(header.name)
+    found = msgspec.structs.replace(found, header=header)
+    return Answer(version=found, how=how), Manifest(header=header, entries=inventory.entries)
+
+
+def test_show_says_where_a_version_came_from_what_it_scored_and_what_is_in_it() -> None:
+    findings = (
+        Finding(metric="accuracy", good=True, text="accuracy 0.9611 >= 0.9000"),
+        Finding(metric="loss", good=False, text="loss 0.3 > 0.2"),
+    )
+    answer, manifest = _answer(
+        ref="refs/heads/main",
+        metrics={"accuracy": 0.9611},
+        metrics_source="metrics.json",
+        baseline=B,
+        verdict=Verdict(good=False, findings=findings),
+    )
+    lines = list(version_lines(answer, manifest, {"path": "/r/models/.snapshot/a"}))
+    assert lines == [
+        f"version   {A}",
+        "model     digits of org/digits, number 1, made 2024-05-01T12:00:00Z",
+        f"commit    {A} on refs/heads/main",
+        "verdict   gate missed",
+        "  met     accuracy 0.9611 >= 0.9000",
+        "  missed  loss 0.3 > 0.2",
+        "metrics   from metrics.json",
+        "  accuracy                 0.9611",
+        "baseline  bbbbbbb",
+        "files     2 files, 2 KB",
+        "      1 KB  eeeeeeeeeeee  file-000",
+        "      1 KB  eeeeeeeeeeee  file-001",
+        f"manifest  {'d' * 64}",
+        "path      /r/models/.snapshot/a",
+    ]
+
+
+def test_show_ends_a_long_list_of_files_and_json_has_them_all() -> None:
+    answer, manifest = _answer(files=FILES_SHOWN + 5)
+    lines = list(version_lines(answer, manifest, {}))
+    assert "  and 5 more: --json lists all" in lines
+    assert len(version_facts(answer, manifest, {})["files"]) == FILES_SHOWN + 6
+
+
+def test_another_commits_version_is_never_shown_as_the_commits_own() -> None:
+    answer, manifest = _answer("same-inputs")
+    assert next(iter(version_lines(answer, manifest, {}))).endswith("(same-inputs answer)")
+
+
+def test_a_path_that_is_not_utf_8_is_shown_and_is_valid_json() -> None:
+    entry = Entry(path=b"caf\xe9\n", kind="file", mode=0o644, mtime_ns=0, size=1, sha256="e" * 64)
+    inventory = inventory_of([entry])
+    manifest = Manifest(header=header_of(inventory), entries=inventory.entries)
+    answer = Answer(version=version(A), how="own")
+    assert os.fsdecode(entry.path) in "\n".join(version_lines(answer, manifest, {}))
+    facts = msgspec.json.decode(msgspec.json.encode(version_facts(answer, manifest, {})))
+    assert facts["files"][0]["path"] == "caf\\udce9\n"
+
+
+# -- what was brought back -----------------------------------------------------------------------------
+
+PLACE = Path("/r/models")
+
+
+def test_what_came_back_is_said_with_its_metric_and_what_was_kept() -> None:
+    found = version(A, metrics={"accuracy": 0.9611}, files=3, bytes=218_000)
+    assert back_lines(found, "own", PLACE, ("swap", f"{A}-keep-1", 2)) == [
+        "/r/models is now aaaaaaa: accuracy 0.9611, 3 files, 218 KB, checked against its manifest",
+        "  2 entries brought back",
+        "  what only the live tree had is kept: mlsnap restore aaaaaaa-keep-1 --to DIR",
+    ]
+
+
+def test_nothing_to_bring_back_is_one_line() -> None:
+    assert back_lines(version(A, files=1, bytes=5), "own", PLACE, ("none", "", 0)) == [
+        "/r/models is aaaaaaa already: 1 file, 5 B"
+    ]
+
+
+@pytest.mark.parametrize("how", ["same-tree", "same-inputs", "nearest"])
+def test_another_commits_version_is_said_with_the_reason(how: How) -> None:
+    lines = back_lines(version(A), how, PLACE, None)
+    assert lines[1].startswith("  used because ")
+    assert len(lines) == 2
+
+
+def test_a_version_that_misses_a_gate_comes_back_with_a_word_of_warning() -> None:
+    assert back_lines(version(A, good=False), "own", PLACE, None)[-1] == "  this version misses a gate"
+
+
+def test_the_gated_metric_is_the_one_to_show() -> None:
+    found = version(A, metrics={"accuracy": 0.9, "zeal": 0.5}, gates=(Gate(metric="zeal", min=0.1),))
+    assert headline_of(found) == ("zeal", "0.5000")
+    assert headline_of(version(A)) is None
