@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
 from ci_mlsnap.git.repository import GitRepository
 from ci_mlsnap.ports import Build, Driver, Progress
 from ci_mlsnap.storage.registry import open_driver
+from ci_mlsnap.training.harden import forbid_reading_this_process
 
 TOKEN_VARIABLES = ("MLSNAP_GITHUB_TOKEN", "GITHUB_TOKEN")
 ProgressFor = Callable[[Build], Progress]
@@ -223,6 +224,9 @@ def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:
     token = next((environ[name] for name in TOKEN_VARIABLES if environ.get(name)), "")
     if not token:
         return Announcer(forge=None, silence=f"no token: set {TOKEN_VARIABLES[0]}")
+    # Whatever runs as this user from here on, training above all, could read the token in this process.
+    with suppress(OSError):
+        forbid_reading_this_process()
     from ci_mlsnap.forge.github import LAST_WORDS, GitHub
 
     ca = Path(settings.forge.ca) if settings.forge.ca else None

