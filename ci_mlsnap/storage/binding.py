@@ -9,8 +9,17 @@ from pathlib import Path
 from ci_mlsnap.domain.names import is_label
 from ci_mlsnap.durable.atomic import make_folder
 from ci_mlsnap.durable.faults import storage_errors
-from ci_mlsnap.errors import StorageFailed, UsageError, VolumeForeign, VolumeRefused
-from ci_mlsnap.storage.layout import FORMAT, LINK, OWN, Store, StoreRecord, link_snapshots, read_id, write_id
+from ci_mlsnap.errors import StorageFailed, UsageError, VolumeForeign
+from ci_mlsnap.storage.layout import (
+    FORMAT,
+    OWN,
+    Store,
+    StoreRecord,
+    link_snapshots,
+    read_id,
+    refuse_taken_link,
+    write_id,
+)
 from ci_mlsnap.storage.placement import check_volume, same_file_system
 
 
@@ -91,7 +100,7 @@ def make_own(store: Store, tree: Path, volume_id: str, *, adopt: bool = False) -
     found = read_id(tree)
     first = not any(store.snapshots.iterdir())
     if not found and adopt and (first or same_file_system(tree, store.root)):
-        _refuse_taken_link(tree)
+        refuse_taken_link(tree)  # before anything is written
     else:
         require_own(store, tree)
     with storage_errors("the volume cannot be made"):
@@ -99,17 +108,6 @@ def make_own(store: Store, tree: Path, volume_id: str, *, adopt: bool = False) -
         if not found:
             write_id(tree, volume_id)
         link_snapshots(tree, store)
-
-
-def _refuse_taken_link(tree: Path) -> None:
-    """Refuse before anything is written where something of somebody's has the name of our link."""
-    link = tree / LINK
-    if os.path.lexists(link) and not link.is_symlink():
-        raise VolumeRefused(
-            f"{link} stands where the snapshots are shown",
-            safe="nothing was changed",
-            hint="move it away, or set `path` to another folder",
-        )
 
 
 def _is_empty(tree: Path) -> bool:

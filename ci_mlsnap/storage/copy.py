@@ -6,6 +6,7 @@ The live tree is never written and never linked. Freezing takes time that grows 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ class CopyWay:
         """See `Way.clone`. Each byte is read, so damage is found whatever the caches say."""
         with _nothing_left_of(destination), storage_errors("the snapshot cannot be copied"):
             copied = copy_tree(snapshot, destination, digests=entries is not None)
+            os.chmod(destination, stat.S_IMODE(os.stat(destination).st_mode) | stat.S_IRWXU)
             if entries is not None:
                 _require_equal(snapshot, copied.inventory.entries, entries)
                 give_modes(destination, entries)

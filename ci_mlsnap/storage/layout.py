@@ -236,18 +236,26 @@ def _no_record(tree: Path, why: str) -> VolumeRefused:
 def link_snapshots(tree: Path, store: Store, *, final: Path | None = None) -> None:
     """Make `<tree>/.snapshot` lead to the snapshots, relative to `final`, where the tree is or will stand.
 
-    Raises `VolumeRefused` when something that is no link stands there.
+    The tree has its id already. Raises `VolumeRefused` when something that is no link stands there.
     """
     target = os.path.relpath(os.path.realpath(store.snapshots), os.path.realpath(final or tree))
     link = tree / LINK
     if link.is_symlink() and os.readlink(link) == target:
         return
+    refuse_taken_link(tree)
+    # Made in our own folder: a crash must not leave a link that leads out of the tree among its content.
+    with storage_errors("the link to the snapshots cannot be made"), _own_folder(tree) as folder:
+        beside = f"{LINK}.{new_token()}"
+        os.symlink(target, beside, dir_fd=folder)
+        os.replace(beside, link, src_dir_fd=folder)
+
+
+def refuse_taken_link(tree: Path) -> None:
+    """Raise `VolumeRefused` when something of somebody's has the name of our link."""
+    link = tree / LINK
     if os.path.lexists(link) and not link.is_symlink():
         raise VolumeRefused(
             f"{link} stands where the snapshots are shown",
             safe="nothing was changed",
             hint="move it away, or set `path` to another folder",
         )
-    beside = tree / f"{LINK}.{new_token()}"
-    beside.symlink_to(target)
-    beside.replace(link)

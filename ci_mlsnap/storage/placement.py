@@ -110,7 +110,8 @@ def store_refusal(
 
 def _unsafe(store: Path) -> tuple[str, str]:
     place = nearest_existing(store)
-    mode = place.lstat().st_mode
+    # Links above the store lead where its owner wants; the store itself is named by its own path.
+    mode = (place.lstat() if place == store or not place.exists() else place.stat()).st_mode
     if stat.S_ISLNK(mode):
         return f"{place} is a symbolic link", f"set `store` to the folder itself: {place.resolve()}"
     if not stat.S_ISDIR(mode):

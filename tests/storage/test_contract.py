@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +16,7 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.storage.local import LocalDriver
 from ci_mlsnap.testing import DriverContract, DriverUnderTest, MemoryDriver, MemoryStorage
+from tests.conftest import ORDINARY_USERS, AsUser, LoopMount
 
 
 def local_on(ground: Path) -> DriverUnderTest:
@@ -87,3 +92,45 @@ class TestLocalCopy(DriverContract):
     @pytest.fixture
     def driver(self, tmp_path: Path) -> DriverUnderTest:
         return local_on(tmp_path)
+
+
+# -- on a file system of its own, as root and as an ordinary user ----------------------------------------
+
+
+@pytest.mark.parametrize("user", [0, ORDINARY_USERS[0]])
+def test_the_copy_way_keeps_the_contract_on_ext4(loop_mount: LoopMount, as_user: AsUser, user: int) -> None:
+    root = loop_mount("ext4", 400)
+    os.chown(root, user, user)
+    assert as_user(user, lambda: broken_promises(root)) == []
+
+
+def broken_promises(root: Path) -> list[str]:
+    """Run every test of the contract, each on fresh ground, and say which failed and how."""
+    broken: list[str] = []
+    for number, (name, act) in enumerate(contract_tests()):
+        ground = root / str(number)
+        ground.mkdir()
+        try:
+            act(local_on(ground))
+        except Exception:  # noqa: BLE001 - whatever it raised, the others are to run too
+            broken.append(f"{name}: {traceback.format_exc()}")
+    return broken
+
+
+def contract_tests() -> Iterator[tuple[str, Callable[[DriverUnderTest], None]]]:
+    """Give every test of the contract, with each of its parameters, to be called with a driver."""
+    contract = DriverContract()
+    for name in sorted(name for name in dir(contract) if name.startswith("test_")):
+        act = getattr(contract, name)
+        for given in parameters(act):
+            yield f"{name} {given or ''}", partial(act, **given)
+
+
+def parameters(act: Callable[..., None]) -> Iterator[dict[str, Any]]:
+    marks = [mark for mark in getattr(act, "pytestmark", ()) if mark.name == "parametrize"]
+    if not marks:
+        yield {}
+    for mark in marks:
+        names, rows = mark.args
+        for row in rows:
+            yield {names: row} if isinstance(names, str) else dict(zip(names, row, strict=True))
