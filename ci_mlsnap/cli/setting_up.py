@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -23,9 +24,8 @@ def init(ctx: click.Context, train: str, volume: str) -> int:
     from ci_mlsnap.services import find_place
 
     repository, folder = find_place(ctx.obj["project"] or "")
-    private = not Path(volume).is_absolute()
-    for wrote in flow(repository, folder, command=train, volume=volume, private=private):
-        click.echo(f"{printable(str(wrote.path.relative_to(folder)))} {wrote.what}")
+    for wrote in flow(repository, folder, command=train, volume=volume):
+        click.echo(printable(f"{os.path.relpath(wrote.path, folder)} {wrote.what}"))
     click.echo("next: commit these files, then `mlsnap doctor` and `mlsnap run`")
     return ExitCode.DONE
 

@@ -133,9 +133,17 @@ def find_folder(start: Path, top: Path) -> Path:
     for folder in (start, *start.parents):
         if not folder.is_relative_to(top):
             break
-        if (folder / PROJECT_FILE).exists() or _has_table(read_file(folder / SHARED_FILE) or b""):
+        if settings_file(folder) is not None:
             return folder
     return top
+
+
+def settings_file(folder: Path) -> Path | None:
+    """Give the file of a folder that has settings, or would have when it could be read; None where neither has."""
+    own, shared = folder / PROJECT_FILE, folder / SHARED_FILE
+    if os.path.lexists(own):
+        return own
+    return shared if _has_table(read_file(shared) or b"") else None
 
 
 def folder_files(folder: Path) -> ReadFile:
