@@ -16,7 +16,7 @@ from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Outcome, Record, VolumeRecord
-from ci_mlsnap.errors import MlsnapError, PlanMismatch, TrainingFailed, UsageError
+from ci_mlsnap.errors import LeaseLost, MlsnapError, PlanMismatch, TrainingFailed, UsageError
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
@@ -58,13 +58,19 @@ def require_trained(run: Run) -> dict[str, Any]:
     if trained is None:
         raise not_trained()
     if trained.get("error"):
-        kinds = {kind.slug: kind for kind in _all_kinds(MlsnapError)}
-        raise kinds.get(str(trained["error"]), TrainingFailed)(
+        raise error_named(
+            str(trained["error"]),
             str(trained.get("reason", "training failed")),
-            safe="no snapshot was made; earlier versions are as they were",
             hint="the end of the training's output is above",
         )
     return trained
+
+
+def error_named(slug: str, what: str, *, hint: str) -> MlsnapError:
+    """Make the error again that an earlier phase ended with."""
+    kinds = {kind.slug: kind for kind in _all_kinds(MlsnapError)}
+    safe = "no snapshot was made; earlier versions are as they were"
+    return kinds.get(slug, TrainingFailed)(what, safe=safe, hint=hint)
 
 
 def identity_of(plan: Plan) -> Identity:
@@ -127,18 +133,25 @@ def settle(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
 
 
 def close(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
-    """End the run: record, summary, outputs, leases and folders. The journal's last line comes last."""
+    """End the run: record, summary, outputs, folders, then the journal's last line, then the leases.
+
+    Without its leases a run that is still open would be taken for dead.
+    """
     run.write_record(record)
     tell_build(hands, record)
-    _let_go(hands, driver, run, keep_model=False)
+    _let_go(driver, run, keep_model=False)
     run.note("concluded", outcome=record.outcome)
-    pointers.drop(hands.pointers, run)
+    _forget(hands, driver, run)
 
 
-def failed(hands: Hands, driver: Driver, run: Run, error: MlsnapError, *, stays_open: bool = False) -> Record:
+def failed(
+    hands: Hands, driver: Driver, run: Run, error: MlsnapError, *, stays_open: bool = False, silent: bool = False
+) -> Record:
     """Say on the commit why there is no version, and put the run to rest.
 
     `stays_open` leaves the run with its trained files and leases, so that `mlsnap conclude` can be run again.
+    `silent` says nothing on the commit, nor does a run that lost its lease: what is true there is another run's
+    to say.
     """
     outcome: Outcome = "cancelled" if isinstance(error, errors.Cancelled) else "failed"
     trained = run.facts("trained") or {}
@@ -153,18 +166,19 @@ def failed(hands: Hands, driver: Driver, run: Run, error: MlsnapError, *, stays_
     if not stays_open:
         _mark_live(driver, run)
         _settle_view(driver, run, None)
-    status = announcing.concluded(run.plan, record)
-    announced = announce(hands, driver, run.plan, status, hasty=outcome == "cancelled")
-    hands.progress.step(publish_step(announced, status))
-    record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
+    if not silent and not isinstance(error, LeaseLost):
+        status = announcing.concluded(run.plan, record)
+        announced = announce(hands, driver, run.plan, status, hasty=outcome == "cancelled")
+        hands.progress.step(publish_step(announced, status))
+        record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
     run.write_record(record)
     tell_build(hands, record)
     if stays_open:
         run.note("failed-step", slug=error.slug)
         return record
-    _let_go(hands, driver, run, keep_model=isinstance(error, TrainingFailed | errors.Cancelled))
+    _let_go(driver, run, keep_model=isinstance(error, TrainingFailed | errors.Cancelled))
     run.note("failed", slug=error.slug, exit_code=int(error.exit_code))
-    pointers.drop(hands.pointers, run)
+    _forget(hands, driver, run)
     return record
 
 
@@ -209,13 +223,16 @@ def tell_build(hands: Hands, record: Record) -> None:
 
 
 def _mark_live(driver: Driver, run: Run) -> None:
+    """Say of the live tree that this run had in change whether it was changed."""
     plan = run.plan
-    if plan.volume is None or plan.volume.isolation != "in-place" or run.facts("training") is None:
+    if plan.volume is None or plan.volume.isolation != "in-place":
         return
     path = Path(plan.volume.path)
     before = live.read(driver.state_folder(), path)
-    version = before.version if before else ""
-    live.write(driver.state_folder(), path, version=version, condition="changed-by-failed-run", run=run.run_id)
+    if before is None or before.run != run.run_id:
+        return  # not marked yet, or another run has the tree by now
+    condition: live.Condition = "equal" if run.facts("training") is None else "changed-by-failed-run"
+    live.write(driver.state_folder(), path, version=before.version, condition=condition, run=run.run_id)
 
 
 def _settle_view(driver: Driver, run: Run, name: SnapshotName | None) -> None:
@@ -232,10 +249,14 @@ def _settle_view(driver: Driver, run: Run, name: SnapshotName | None) -> None:
         view.unlink(missing_ok=True)
 
 
-def _let_go(hands: Hands, driver: Driver, run: Run, *, keep_model: bool) -> None:
+def _let_go(driver: Driver, run: Run, *, keep_model: bool) -> None:
     if run.plan.action == "train":
         clear(driver, run.plan, run.run_id, keep_model=keep_model)
+
+
+def _forget(hands: Hands, driver: Driver, run: Run) -> None:
     leases.give_back(driver, run.run_id)
+    pointers.drop(hands.pointers, run)
 
 
 def _all_kinds(base: type[MlsnapError]) -> list[type[MlsnapError]]:

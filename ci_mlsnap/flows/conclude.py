@@ -68,6 +68,7 @@ def conclude(hands: Hands, driver: Driver, run: Run, *, plan_checked: bool) -> R
         raise closing.not_trained()
     try:
         record = _reused(hands, driver, run) if plan.action == "announce" else _version(hands, driver, run)
+        leases.check(driver, run)
     except MlsnapError as error:
         closing.failed(hands, driver, run, error, stays_open=isinstance(error, StorageFailed | StorageUnknown))
         raise

@@ -9,7 +9,7 @@ from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.metrics import Metrics
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.record import Record
-from ci_mlsnap.errors import Cancelled, ExitCode
+from ci_mlsnap.errors import Cancelled, ExitCode, IntegrityDamage, MlsnapError
 from ci_mlsnap.flows import closing, leases
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import Hands
@@ -28,13 +28,22 @@ def finish(hands: Hands, driver: Driver, run: Run) -> Record | None:
     if run.ended or leases.has_process(driver, run):
         return None
     end_leftovers(run.run_id, grace_seconds=hands.timing.grace)
-    snapshot = _made(driver, run)
+    try:
+        snapshot = _made(driver, run)
+    except IntegrityDamage as damage:
+        closing.failed(hands, driver, run, damage)
+        raise
     if snapshot is not None:
         return _adopt(hands, driver, run, snapshot)
     frozen = run.facts("frozen")
     if frozen is not None:
         driver.discard(frozen["token"])
-    return closing.failed(hands, driver, run, _what_happened(run), stays_open=False)
+    return closing.failed(hands, driver, run, _what_happened(run), silent=_is_anothers(driver, run))
+
+
+def _is_anothers(driver: Driver, run: Run) -> bool:
+    """Tell whether another run has the commit, or made its version: this one must not cover what that says."""
+    return leases.are_taken_over(driver, run) or driver.get(SnapshotName.parse(run.plan.name)) is not None
 
 
 def _made(driver: Driver, run: Run) -> Snapshot | None:
@@ -78,9 +87,16 @@ def _record_of(hands: Hands, driver: Driver, run: Run, snapshot: Snapshot, heade
     )
 
 
-def _what_happened(run: Run) -> Cancelled:
-    trained = run.facts("trained")
-    if trained is not None and not trained.get("error"):
+def _what_happened(run: Run) -> MlsnapError:
+    """Say why the run has no version: with the error of the phase that failed, else that it was cut off."""
+    record = run.record()
+    if record is not None and record.error:
+        return closing.error_named(record.error, record.reason, hint="run again")
+    if run.facts("trained") is not None:
+        try:
+            closing.require_trained(run)
+        except MlsnapError as error:
+            return error
         return Cancelled("the run was stopped after training and before its snapshot")
     if run.facts("training") is not None:
         return Cancelled("the run was stopped while it trained")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from ci_mlsnap.domain import announcing
 from ci_mlsnap.domain.plan import Plan
-from ci_mlsnap.errors import LeaseLost
+from ci_mlsnap.errors import IntegrityDamage, LeaseLost
 from ci_mlsnap.flows.announce import announce
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.ports import Driver, Step
 from ci_mlsnap.state import lease, lease_file
 from ci_mlsnap.state.holder import proven_dead, this_process
-from ci_mlsnap.state.journal import Run
+from ci_mlsnap.state.journal import Run, is_known, open_runs
 from ci_mlsnap.state.lease import Lease
 
 VOLUME = "volume"
@@ -103,7 +104,8 @@ def check(driver: Driver, run: Run) -> None:
     """Make sure that the run still has all its leases. Raises `LeaseLost`: it may then publish nothing."""
     plan = run.plan
     assert plan.volume is not None
-    wanted = {f"commit-{plan.commit}", *([VOLUME] if plan.volume.isolation == "in-place" else [])}
+    in_place = plan.action == "train" and plan.volume.isolation == "in-place"
+    wanted = {f"commit-{plan.commit}", *([VOLUME] if in_place else [])}
     if missing := wanted - {taken.key for taken in lease.of_run(driver.state_folder(), run.run_id)}:
         raise LeaseLost(
             f"this run's lease was taken over ({', '.join(sorted(missing))})",
@@ -111,6 +113,12 @@ def check(driver: Driver, run: Run) -> None:
             safe="nothing was published by this run",
             hint="run again; the run that has the lease now may already have made the version",
         )
+
+
+def are_taken_over(driver: Driver, run: Run) -> bool:
+    """Tell whether another run has this one's commit by now: what is said of it is then that run's to say."""
+    taken = lease.find(driver.state_folder(), f"commit-{run.plan.commit}")
+    return taken is not None and taken.run != run.run_id
 
 
 def break_all(hands: Hands, driver: Driver) -> None:
@@ -123,6 +131,23 @@ def break_all(hands: Hands, driver: Driver) -> None:
         broken = lease.break_lease(state, key)
         owner = broken.owner if broken is not None else "nobody known: the file was damaged"
         hands.progress.step(Step(name="lease", state="note", text=f"taken from {owner}"))
+
+
+def free_orphans(driver: Driver) -> None:
+    """Free the leases that nobody will give back: those of runs at rest, and of dead processes that had no run."""
+    state = driver.state_folder()
+    for key in lease_file.keys(state):
+        with suppress(IntegrityDamage):
+            taken = lease.find(state, key)
+            if taken is not None and _is_orphan(state, taken):
+                lease.release(state, taken)
+
+
+def _is_orphan(state: Path, taken: Lease) -> bool:
+    # In this order: a run that is there and then not open has ended, one that is not there may yet be made.
+    if is_known(state, taken.run):
+        return taken.run not in {run.run_id for run in open_runs(state)}
+    return proven_dead(taken.holder, this_process())
 
 
 def give_back(driver: Driver, run_id: str) -> None:

@@ -154,6 +154,11 @@ def open_runs(state: Path) -> list[Run]:
     return [run for run in map(Run.open, candidates) if not run.ended]
 
 
+def is_known(state: Path, run_id: str) -> bool:
+    """Tell whether there is such a run, at rest or not."""
+    return _RUN_ID.fullmatch(run_id) is not None and (state / "runs" / run_id).is_dir()
+
+
 def ended(state: Path, run_id: str) -> Run | None:
     """Give a run that is at rest; None for one that is not, is not there, or cannot be read. Writes nothing."""
     folder = state / "runs" / run_id

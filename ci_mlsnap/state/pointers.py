@@ -74,6 +74,7 @@ def _of_plan(folder: Path, digest: str) -> Run | None:
         raise UsageError(f"{digest[:80]!r} is no digest of a plan", hint="use the output `plan` of `mlsnap begin`")
     pointer = documents.read(folder / f"{digest}.json", _Pointer, way_out=_WAY_OUT)
     if pointer is None:
+        _refuse_other_plans(folder, digest)
         raise _none(f"with the plan {digest[:12]}")
     if not pointer.run:
         return None
@@ -86,6 +87,16 @@ def _of_plan(folder: Path, digest: str) -> Run | None:
             hint="run again from `mlsnap begin`",
         )
     return run
+
+
+def _refuse_other_plans(folder: Path, digest: str) -> None:
+    for run in all_open(folder):
+        raise PlanMismatch(
+            f"the open run {run.run_id} has another plan than {digest[:12]}",
+            why=f"its plan is {run.digest[:12]}",
+            safe="nothing was snapshotted or published",
+            hint="hand on the digest that `mlsnap begin` of this job gave, or run again from there",
+        )
 
 
 def _the_open_one(folder: Path, commit: str | None) -> Run:
