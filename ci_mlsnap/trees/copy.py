@@ -54,11 +54,17 @@ _NO_REUSE: Mapping[bytes, Reuse] = {}
 
 
 def copy_tree(
-    source: Path, destination: Path, *, reuse: Mapping[bytes, Reuse] = _NO_REUSE, digests: bool = True
+    source: Path,
+    destination: Path,
+    *,
+    reuse: Mapping[bytes, Reuse] = _NO_REUSE,
+    digests: bool = True,
+    put_away: bool = False,
 ) -> Copied:
     """Copy `source` to `destination`, which must not exist; on any failure nothing is left of it.
 
-    Without `digests` the entries of copied files have none. The copy is not yet durable: `sync_file_system`.
+    Without `digests` the entries of copied files have none. `put_away` says that nobody reads the copy soon:
+    large files then leave the memory early. The copy is not yet durable: `sync_file_system`.
     Raises `TreeUnsupported`, `LinkEscapes`, `LateWriter` for a file that changed while it was copied,
     `VolumeMissing`, `StorageFull`, `StorageReadOnly`, `StorageFailed`.
     """
@@ -69,7 +75,7 @@ def copy_tree(
     try:
         with Folders(destination) as target, Folders(destination) as firsts:
             with ThreadPoolExecutor(HANDS) as hashers, Crew() as crew:
-                copy = _Copy(target, firsts, crew, reuse, hashers, digests=digests)
+                copy = _Copy(target, firsts, crew, reuse, hashers, digests=digests, put_away=put_away)
                 for found in walk(source):
                     copy.take(found)
             return copy.finish(source)
@@ -93,6 +99,7 @@ class _Copy:
         hashers: Executor,
         *,
         digests: bool,
+        put_away: bool,
     ) -> None:
         self._target = target
         self._firsts = firsts
@@ -100,6 +107,7 @@ class _Copy:
         self._reuse = reuse
         self._hashers = hashers
         self._digests = digests
+        self._put_away = put_away
         self._listing = Listing()
         self._written: list[int] = []
         self._linked: set[bytes] = set()
@@ -187,7 +195,13 @@ class _Copy:
         try:
             extended = attributes(found.path, source)
             sha256, written = copy_content(
-                source, made, found.stat, self._crew.go_on, hashed=self._digests, beside=self._hashers
+                source,
+                made,
+                found.stat,
+                self._crew.go_on,
+                hashed=self._digests,
+                beside=self._hashers,
+                put_away=self._put_away,
             )
             require_unchanged(found.path, found.stat, source)
             _set_facts(made, found.stat, extended)

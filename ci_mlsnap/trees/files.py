@@ -19,6 +19,9 @@ BLOCK = 1 << 20
 AT_ONCE = 128 << 10
 """Files up to this size are copied by one read and one write."""
 
+PUT_AWAY = 8 << 20
+"""After so many bytes, what was written goes on to the storage, while the next are read and hashed."""
+
 Attributes = tuple[tuple[str, bytes], ...]
 
 _ZEROS = memoryview(bytes(BLOCK))
@@ -80,10 +83,12 @@ def copy_content(
     *,
     hashed: bool,
     beside: Executor | None = None,
+    put_away: bool = False,
 ) -> tuple[str, int]:
     """Copy an open file's content, holes as holes; give its SHA-256 (empty unless `hashed`) and bytes written.
 
     What is hashed is what is written, from one reading; large files are hashed `beside` the writing.
+    `put_away` is for copies that are not read soon: their pages leave the memory for the storage early.
     Raises `OSError`.
     """
     result = hashlib.sha256()
@@ -102,6 +107,9 @@ def copy_content(
         for part in _parts(source, end - start):
             _write_and_hash(destination, part, result if hashed else None, beside)
             written += len(part)
+            if put_away and written % PUT_AWAY < len(part):
+                # Starts the writing of what is dirty, and frees what is on the storage already.
+                os.posix_fadvise(destination, 0, 0, os.POSIX_FADV_DONTNEED)
             go_on()
         position = end
     if hashed:
