@@ -53,12 +53,14 @@ class Place:
         """The work tree."""
         return self.repository.path
 
-    def mlsnap(self, *arguments: str, expect: int = 0, cwd: Path | None = None, **environment: str) -> Said:
+    def mlsnap(
+        self, *arguments: str, expect: int = 0, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Said:
         """Run a command as a person does; another exit code than `expect` fails the test."""
         done = subprocess.run(
             (MLSNAP, *arguments),
             cwd=cwd or self.path,
-            env={**os.environ, **self.environment, **environment},
+            env={**os.environ, **self.environment, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -69,10 +71,10 @@ class Place:
         assert "Traceback" not in done.stderr
         return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
-    def doctor(self, *, expect: int = 0, cwd: Path | None = None, **environment: str) -> Screen:
+    def doctor(self, env: Mapping[str, str] | None = None, *, expect: int = 0, cwd: Path | None = None) -> Screen:
         """Run doctor as scripts do, hold that nothing on disk changed, and give what it found."""
         before = every_stat(self.path.parent)
-        said = self.mlsnap("doctor", "--json", expect=expect, cwd=cwd, **environment)
+        said = self.mlsnap("doctor", "--json", expect=expect, cwd=cwd, env=env)
         assert every_stat(self.path.parent) == before
         return Screen(findings=json.loads(said.stdout))
 

@@ -131,18 +131,18 @@ def test_a_missing_training_command_is_found(place: Place) -> None:
 
 def test_the_event_of_a_push_is_named(place: Place, tmp_path: Path) -> None:
     place.repository.commit("a store", {"mlsnap.toml": _with_store(tmp_path / "store")})
-    found = place.doctor(**_pushed(place)).of("event")
+    found = place.doctor(_pushed(place)).of("event")
     assert found["text"] == f"GitHub Actions: push of {place.repository.head()[:7]}"
 
 
 def test_a_deleted_branch_is_a_note(place: Place, tmp_path: Path) -> None:
     place.repository.commit("a store", {"mlsnap.toml": _with_store(tmp_path / "store")})
-    found = place.doctor(**_pushed(place, deleted=True, after="0" * 40)).of("event")
+    found = place.doctor(_pushed(place, deleted=True, after="0" * 40)).of("event")
     assert (found["state"], found["text"].partition(":")[0]) == ("note", "GitHub Actions")
 
 
 def test_a_ci_without_an_event_is_found(place: Place) -> None:
-    screen = place.doctor(expect=20, GITHUB_ACTIONS="true")
+    screen = place.doctor(env={"GITHUB_ACTIONS": "true"}, expect=20)
     assert screen.bad == ["usage"]
     assert "GITHUB_EVENT_NAME" in screen.text
 
@@ -155,7 +155,7 @@ def _with_store(store: Path) -> str:
 
 
 def test_a_store_in_the_workspace_of_the_ci_is_found(place: Place) -> None:
-    screen = place.doctor(expect=20, **_pushed(place), GITHUB_WORKSPACE=str(place.path))
+    screen = place.doctor({**_pushed(place), "GITHUB_WORKSPACE": str(place.path)}, expect=20)
     assert screen.bad == ["volume"]
     assert "GITHUB_WORKSPACE" in screen.of("volume")["text"]
     assert "store" in screen.of("volume")["hint"]
@@ -163,8 +163,8 @@ def test_a_store_in_the_workspace_of_the_ci_is_found(place: Place) -> None:
 
 def test_a_store_on_a_hosted_runner_is_found(place: Place, tmp_path: Path) -> None:
     place.repository.commit("a store", {"mlsnap.toml": _with_store(tmp_path / "store")})
-    assert place.doctor(**_pushed(place)).bad == []
-    screen = place.doctor(expect=20, **_pushed(place), RUNNER_ENVIRONMENT="github-hosted")
+    assert place.doctor(_pushed(place)).bad == []
+    screen = place.doctor({**_pushed(place), "RUNNER_ENVIRONMENT": "github-hosted"}, expect=20)
     assert screen.bad == ["volume"]
     assert "hosted" in screen.text
 
@@ -202,7 +202,7 @@ def test_a_repository_without_a_forge_is_a_note(told: Place) -> None:
     [("wrong", "refuses the token"), (READER, "may not write"), (STRANGER, "no such repository")],
 )
 def test_a_token_that_may_not_post_is_found_and_never_shown(told: Place, token: str, word: str) -> None:
-    screen = told.doctor(expect=20, MLSNAP_GITHUB_TOKEN=token)
+    screen = told.doctor(env={"MLSNAP_GITHUB_TOKEN": token}, expect=20)
     assert screen.bad == ["status"]
     assert word in screen.of("status")["text"]
     assert token == "wrong" or token not in screen.text
@@ -234,7 +234,7 @@ def test_an_unfinished_run_is_found(told: Place) -> None:
 
 
 def test_a_waiting_status_is_found(told: Place, forge: GitHubLookAlike) -> None:
-    told.mlsnap("run", expect=30, MLSNAP_GITHUB_TOKEN="wrong")
+    told.mlsnap("run", env={"MLSNAP_GITHUB_TOKEN": "wrong"}, expect=30)
     found = told.doctor().of("outbox")
     assert "mlsnap publish" in found["hint"]
     told.mlsnap("publish")
@@ -244,7 +244,7 @@ def test_a_waiting_status_is_found(told: Place, forge: GitHubLookAlike) -> None:
 def test_one_fault_hides_no_other(told: Place) -> None:
     (told.path / "models").write_text("a file")
     (told.path / "train.sh").write_text("exit 1\n")
-    screen = told.doctor(expect=20, MLSNAP_GITHUB_TOKEN="wrong")
+    screen = told.doctor(env={"MLSNAP_GITHUB_TOKEN": "wrong"}, expect=20)
     assert screen.bad == ["volume", "status"]
     assert screen.of("work tree")["state"] == "note"
 
