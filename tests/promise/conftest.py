@@ -1,0 +1,267 @@
+"""A stage for whole commands: a repository that trains, GitHub's look-alike, and ways to run `mlsnap`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ci_mlsnap.demo.github import GitHubLookAlike
+from tests.conftest import GitRepository
+from tests.promise.checking import everything_of, faults_of, manifest_of
+
+ROOT = Path(__file__).parents[2]
+LAUNCHER = Path(__file__).with_name("launcher.py")
+TOKEN = "ghp_canary0Xy7Kq2Wm5Zt9Rb4Nc8Vd1"
+REPOSITORY = "octo/digits"
+PATIENCE = 60.0
+"""Seconds after which what must happen is taken as not happening; no test waits so long when all is well."""
+
+TRAIN = """\
+set -eu
+mkdir -p "$MLSNAP_MODEL_DIR/layers"
+cp weights.txt "$MLSNAP_MODEL_DIR/layers/weights.txt"
+cp weights.txt "$MLSNAP_MODEL_DIR/model.bin"
+[ -e "$MLSNAP_MODEL_DIR/vocabulary.txt" ] || echo words > "$MLSNAP_MODEL_DIR/vocabulary.txt"
+echo '{"accuracy": 0.9}' > "$MLSNAP_METRICS"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+    effects: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All that a person sees of it."""
+        return f"exit code {self.code}\n{self.stdout}{self.stderr}"
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """A repository and where its statuses go. `environment` is that of each command, `volume` the live tree."""
+
+    repository: GitRepository
+    server: GitHubLookAlike
+    environment: dict[str, str]
+    volume: Path
+    store: Path
+    folder: Path
+    _started: ExitStack
+    _fork_server: subprocess.Popen[str] | None = None
+
+    # -- commits ---------------------------------------------------------------------------------------
+
+    def train_with(self, script: str) -> str:
+        """Commit another training script."""
+        return self.repository.commit("another script", {"train.sh": script})
+
+    def another_commit(self, weights: str) -> str:
+        """Commit something that gives another model."""
+        return self.repository.commit(weights, {"weights.txt": f"{weights}\n"})
+
+    # -- commands --------------------------------------------------------------------------------------
+
+    def mlsnap(self, *arguments: str, kill_at: int = 0, environment: Mapping[str, str] | None = None) -> Done:
+        """Run a command in a forked child of a process that has all loaded; tell its effects."""
+        server = self._server()
+        stdout, stderr, effects = (self.folder / name for name in ("stdout", "stderr", "effects"))
+        effects.write_text("")
+        order = {
+            "arguments": arguments,
+            "environ": {**self.environment, **(environment or {})},
+            "folder": str(self.repository.path),
+            "stdout": str(stdout),
+            "stderr": str(stderr),
+            "effects": str(effects),
+            "kill_at": kill_at,
+        }
+        assert server.stdin is not None and server.stdout is not None
+        server.stdin.write(json.dumps(order) + "\n")
+        server.stdin.flush()
+        answer = server.stdout.readline()
+        assert answer, "the launcher ended"
+        return Done(
+            code=json.loads(answer)["code"],
+            stdout=stdout.read_text(errors="replace"),
+            stderr=stderr.read_text(errors="replace"),
+            effects=effects.read_text(errors="replace").splitlines(),
+        )
+
+    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start a command as a process of its own; it is killed at the test's end."""
+        process = subprocess.Popen(
+            (sys.executable, str(LAUNCHER), *arguments),
+            cwd=self.repository.path,
+            env={**self.environment, "PYTHONPATH": str(ROOT), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        self._started.callback(_end, process)
+        return process
+
+    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Done:
+        """Run a command as a process of its own, to its end."""
+        return ended(self.start(*arguments, environment=environment))
+
+    def _server(self) -> subprocess.Popen[str]:
+        if self._fork_server is None:
+            self._fork_server = subprocess.Popen(
+                (sys.executable, str(LAUNCHER), "--serve"),
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            self._started.callback(_end, self._fork_server)
+        return self._fork_server
+
+    # -- what came of it -------------------------------------------------------------------------------
+
+    def states(self, sha: str) -> list[str]:
+        """Give the states that the commit was given, in order."""
+        return [str(status["state"]) for status in self.server.board.statuses(REPOSITORY, sha)][::-1]
+
+    def last_status(self, sha: str) -> dict[str, object]:
+        """Give the newest status of a commit."""
+        return self.server.board.statuses(REPOSITORY, sha)[0]
+
+    def snapshots(self) -> list[str]:
+        """Give the names under `.snapshot`, unfinished ones too."""
+        place = self.volume / ".snapshot"
+        return sorted(os.listdir(place)) if place.is_dir() else []
+
+    def everything(self) -> dict[str, tuple[int, ...]]:
+        """Give the facts of all files of repository, volume and store."""
+        return everything_of(self.repository.path, self.volume, self.store)
+
+    def require_truth(self) -> None:
+        """Hold every snapshot against its manifest, and every success on a commit against its snapshot."""
+        for name in self.snapshots():
+            if not name.startswith("."):
+                assert faults_of(self.volume / ".snapshot" / name) == []
+        for status in self.server.board._statuses:
+            if status["state"] == "success":
+                text, sha = str(status["description"]), str(status["url"]).rpartition("/")[2]
+                digests = [manifest_of(self.volume / ".snapshot" / name)[2] for name in self.versions(sha)]
+                assert any(digest[:12] in text for digest in digests), f"a success without a snapshot: {text}"
+
+    def versions(self, sha: str) -> list[str]:
+        """Give the names of a commit's versions."""
+        return [name for name in self.snapshots() if name == sha or name.startswith(f"{sha}.")]
+
+    def require_rest(self) -> None:
+        """Make sure that nothing is left of runs that ended: no part of a snapshot, lease, open run, workspace."""
+        assert [name for name in self.snapshots() if name.startswith(".partial-")] == []
+        assert self.leases() == []
+        assert [run.name for run in self.runs() if not _has_ended(run)] == []
+        assert [place.name for place in (self.store / "work").glob("*.*")] == []
+
+    def leases(self) -> list[str]:
+        """Give the leases that are held."""
+        return sorted(path.name for path in (self.store / "state" / "leases" / "held").glob("*.json"))
+
+    def runs(self) -> list[Path]:
+        """Give the folders of all runs."""
+        return sorted((self.store / "state" / "runs").glob("[0-9a-f]*"))
+
+    def facts(self, *arguments: str) -> Any:
+        """Give what a command says with `--json`."""
+        done = self.mlsnap(*arguments, "--json")
+        assert done.code == 0, done.text
+        return json.loads(done.stdout)
+
+
+def _has_ended(run: Path) -> bool:
+    last = json.loads((run / "journal").read_bytes().splitlines()[-1])
+    return last["v"]["event"] in ("concluded", "failed", "abandoned")
+
+
+def ended(process: subprocess.Popen[str]) -> Done:
+    """Wait for a command's end."""
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+    return Done(code=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def eventually(fact: Callable[[], object], what: str) -> None:
+    """Wait until the fact holds; fail the test when it does not."""
+    deadline = time.monotonic() + PATIENCE
+    while not fact():
+        assert time.monotonic() < deadline, f"never came true: {what}"
+        time.sleep(0.01)
+
+
+def runs(pid: int) -> bool:
+    """Tell whether the process is there and not merely unreaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] not in (b"Z", b"X")
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    """Give `make_stage(shared=…)`: a private volume, or a shared one with a view, and a first commit."""
+    with ExitStack() as stack:
+        started = stack.enter_context(ExitStack())
+        server = stack.enter_context(GitHubLookAlike(tokens={TOKEN: "write"}, repositories=[REPOSITORY]))
+
+        def make(*, shared: bool = False, settings: str = "") -> Stage:
+            repository = GitRepository(path=tmp_path / "checkout")
+            repository.path.mkdir()
+            repository.git("init", "--quiet", "--initial-branch=main")
+            volume = tmp_path / "shared" / "digits" if shared else repository.path / "models"
+            store = tmp_path / "store" if shared else repository.path / ".git" / "mlsnap" / "models"
+            lines = [
+                'train = "sh train.sh"',
+                "[volumes.models]",
+                f'path = "{volume}"' if shared else 'path = "models"',
+            ]
+            lines += [f'store = "{store}"', 'view = "models"'] if shared else []
+            files: dict[str, str | bytes] = {
+                "mlsnap.toml": "\n".join([*lines, settings, ""]),
+                "train.sh": TRAIN,
+                "weights.txt": "one\n",
+                ".gitignore": "/models\n",
+            }
+            repository.commit("the first model", files)
+            repository.git("remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
+            environment = {
+                **os.environ,
+                "MLSNAP__FORGE__URL": server.url,
+                "MLSNAP__FORGE__REPOSITORY": REPOSITORY,
+                "MLSNAP_GITHUB_TOKEN": TOKEN,
+            }
+            return Stage(
+                repository=repository,
+                server=server,
+                environment=environment,
+                volume=volume,
+                store=store,
+                folder=tmp_path,
+                _started=started,
+            )
+
+        yield make
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
