@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import IntegrityDamage, StorageFailed
 from ci_mlsnap.storage.checking import first_damage
 from ci_mlsnap.storage.facts import (
-    known_file,
     let_the_clock_move,
+    line_of,
     read_objects,
     remember,
     remembered,
@@ -28,7 +29,7 @@ from ci_mlsnap.storage.layout import Store
 from ci_mlsnap.storage.modes import give_modes, take_write_bits
 from ci_mlsnap.storage.sharing import require_as_seen, see, shareable, unlink_shared
 from ci_mlsnap.storage.way import Parent, Taken
-from ci_mlsnap.trees.copy import copy_tree
+from ci_mlsnap.trees.copy import Copied, copy_tree
 from ci_mlsnap.trees.remove import remove_tree
 from ci_mlsnap.trees.walk import walk
 
@@ -46,21 +47,24 @@ class CopyWay:
 
     def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
         """See `Way.freeze`."""
-        state = self.store.state
-        parent = parent if inventory else None
-        known = {} if full else remembered(state, source, racy_seconds=self.racy_seconds)
+        youngest = time.time_ns() - int(self.racy_seconds * 1e9)
         with _nothing_left_of(partial), storage_errors("the tree cannot be copied into the store"):
-            seen = see(source, parent, known)
-            reuse = shareable(parent, seen, read_objects(state)) if parent else {}
-            copied = copy_tree(source, partial, reuse=reuse, digests=inventory)
-            require_as_seen(source, seen)
+            copied = self._copy(source, partial, parent if inventory else None, full=full, digests=inventory)
             if not inventory:
                 return Taken(inventory=inventory_of(()), copied_bytes=copied.copied_bytes)
             take_write_bits(partial)
         if self._lasts(source):
             with suppress(StorageFailed):  # only a cache
-                remember(state, source, copied.known)
+                remember(self.store.state, source, copied.known, youngest=youngest)
         return Taken(inventory=copied.inventory, copied_bytes=copied.copied_bytes)
+
+    def _copy(self, source: Path, partial: Path, parent: Parent | None, *, full: bool, digests: bool) -> Copied:
+        seen = see(source, parent, {} if full else remembered(self.store.state, source))
+        reuse = shareable(parent, seen, read_objects(self.store.state)) if parent else {}
+        seen.equal.clear()
+        copied = copy_tree(source, partial, reuse=reuse, digests=digests)
+        require_as_seen(source, seen)
+        return copied
 
     def sealed(self, partial: Path, inventory: Inventory) -> None:
         """See `Way.sealed`. Linking changed the inodes' times, so that shared files are remembered again too."""
@@ -68,16 +72,21 @@ class CopyWay:
             return
         digests = {entry.path: entry.sha256 for entry in inventory.entries if entry.kind == "file"}
         let_the_clock_move()
-        sealed = [known_file(found.stat, digests[found.path]) for found in walk(partial) if found.kind == "file"]
+        sealed = {
+            found.stat.st_ino: line_of(found.stat, digests[found.path])
+            for found in walk(partial)
+            if found.kind == "file"
+        }
         update_objects(self.store.state, sealed)
 
     def clone(self, snapshot: Path, destination: Path, entries: Sequence[Entry] | None) -> None:
         """See `Way.clone`. Each byte is read, so damage is found whatever the caches say."""
         with _nothing_left_of(destination), storage_errors("the snapshot cannot be copied"):
-            copied = copy_tree(snapshot, destination, digests=entries is not None)
+            found = copy_tree(snapshot, destination, digests=entries is not None).inventory.entries
             os.chmod(destination, stat.S_IMODE(os.stat(destination).st_mode) | stat.S_IRWXU)
             if entries is not None:
-                _require_equal(snapshot, copied.inventory.entries, entries)
+                _require_equal(snapshot, found, entries)
+                del found  # 10^5 of them are large, and so is what follows
                 give_modes(destination, entries)
 
     def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
@@ -93,7 +102,7 @@ class CopyWay:
         if shared or gone:
             let_the_clock_move()
             with suppress(StorageFailed), self.store.locked():  # only a cache
-                update_objects(self.store.state, shared.values(), gone)
+                update_objects(self.store.state, shared, gone)
 
     def _lasts(self, source: Path) -> bool:
         """Tell whether the tree will be frozen again: a workspace will not."""

@@ -1,13 +1,15 @@
 """What is remembered of files, so that unchanged ones need not be read again. Caches: losing them costs time only.
 
 Two of them: the *stat cache* of a live tree, by path, and the *objects* of the store, by inode. A file whose size,
-times and inode are still those remembered is taken to have the remembered digest.
+times and inode are still those remembered is taken to have the remembered content. There may be 10^5 files, so
+what is remembered of one is 48 bytes: 16 that stand for its facts, and the SHA-256 of its content.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,49 +22,58 @@ from ci_mlsnap.trees.listing import KnownFile
 TICK_SECONDS = 0.02
 """More than a kernel's clock tick: two changes further apart than this have different times."""
 
-Objects = Mapping[int, KnownFile]
+Remembered = Mapping[bytes, bytes]
+"""What is remembered, by path."""
+
+Objects = Mapping[int, bytes]
+"""What is remembered, by inode."""
+
+_FACTS = struct.Struct("<QqqQ")
 
 
-class _Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A `KnownFile` as it is stored: without its field names, and the digest as bytes."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    sha256: bytes
+def line_of(facts: os.stat_result, sha256: str) -> bytes:
+    """Remember a file's content with its facts."""
+    return _line(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, sha256)
 
 
-class _Cache(msgspec.Struct, frozen=True, array_like=True):
-    written_ns: int
-    files: dict[bytes, _Line]
+def content_of(line: bytes | None, facts: os.stat_result) -> str:
+    """Give the SHA-256 of a file that is as remembered; empty when it is not, or nothing is remembered."""
+    if line is None:
+        return ""
+    sha256 = line[16:].hex()
+    return sha256 if line == line_of(facts, sha256) else ""
+
+
+def _line(size: int, mtime_ns: int, ctime_ns: int, inode: int, sha256: str) -> bytes:
+    facts = hashlib.blake2b(_FACTS.pack(size, mtime_ns, ctime_ns, inode), digest_size=16)
+    return facts.digest() + bytes.fromhex(sha256)
 
 
 # -- the stat cache ------------------------------------------------------------------------------------
 
 
-def remembered(state: Path, tree: Path, *, racy_seconds: float) -> dict[bytes, KnownFile]:
-    """Give what is remembered of a tree; a cache that is missing or damaged remembers nothing.
-
-    A file that was changed within `racy_seconds` before the cache was written may have changed again with the
-    same times, on file systems with coarse ones: it is left out.
-    """
+def remembered(state: Path, tree: Path) -> Remembered:
+    """Give what is remembered of a tree; a cache that is missing or damaged remembers nothing."""
     try:
-        cache = msgspec.msgpack.decode(_cache_file(state, tree).read_bytes(), type=_Cache)
+        return msgspec.msgpack.decode(_cache_file(state, tree).read_bytes(), type=dict[bytes, bytes])
     except (OSError, msgspec.MsgspecError, UnicodeError):
         return {}
-    youngest = cache.written_ns - int(racy_seconds * 1e9)
-    return {
-        path: _known(line) for path, line in cache.files.items() if max(line.mtime_ns, line.ctime_ns) <= youngest
+
+
+def remember(state: Path, tree: Path, files: Mapping[bytes, KnownFile], *, youngest: int) -> None:
+    """Write a tree's stat cache anew, of the files that were last changed at `youngest` (ns) or before.
+
+    One that was changed shortly before it was read may have changed again with the same times, where these are
+    coarse.
+    """
+    lines = {
+        path: _line(known.size, known.mtime_ns, known.ctime_ns, known.inode, known.sha256)
+        for path, known in files.items()
+        if max(known.mtime_ns, known.ctime_ns) <= youngest
     }
-
-
-def remember(state: Path, tree: Path, files: Mapping[bytes, KnownFile]) -> None:
-    """Write a tree's stat cache anew."""
     file = _cache_file(state, tree)
     make_folder(file.parent)
-    lines = {path: _line(known) for path, known in files.items()}
-    write_atomically(file, msgspec.msgpack.encode(_Cache(time.time_ns(), lines)))
+    write_atomically(file, msgspec.msgpack.encode(lines))
 
 
 def _cache_file(state: Path, tree: Path) -> Path:
@@ -72,52 +83,23 @@ def _cache_file(state: Path, tree: Path) -> Path:
 # -- the store's objects -------------------------------------------------------------------------------
 
 
-def read_objects(state: Path) -> dict[int, KnownFile]:
+def read_objects(state: Path) -> dict[int, bytes]:
     """Give the store's files by inode; empty when nothing, or nothing readable, is remembered."""
     try:
-        lines = msgspec.msgpack.decode((state / "objects").read_bytes(), type=list[_Line])
+        return msgspec.msgpack.decode((state / "objects").read_bytes(), type=dict[int, bytes])
     except (OSError, msgspec.MsgspecError, UnicodeError):
         return {}
-    return {line.inode: _known(line) for line in lines}
 
 
-def update_objects(state: Path, changed: Iterable[KnownFile], gone: Iterable[int] = ()) -> None:
+def update_objects(state: Path, changed: Objects, gone: Iterable[int] = ()) -> None:
     """Remember these files and forget those; whoever calls holds the store lock."""
     objects = read_objects(state)
     for inode in gone:
         objects.pop(inode, None)
-    objects.update((known.inode, known) for known in changed)
-    write_atomically(state / "objects", msgspec.msgpack.encode([_line(known) for known in objects.values()]))
+    objects.update(changed)
+    write_atomically(state / "objects", msgspec.msgpack.encode(objects))
 
 
 def let_the_clock_move() -> None:
     """Wait until a later change of any file gets a later time than the changes up to now have."""
     time.sleep(TICK_SECONDS)
-
-
-# -- one file ------------------------------------------------------------------------------------------
-
-
-def known_file(facts: os.stat_result, sha256: str) -> KnownFile:
-    """Remember a file's digest with its facts."""
-    return KnownFile(
-        size=facts.st_size,
-        mtime_ns=facts.st_mtime_ns,
-        ctime_ns=facts.st_ctime_ns,
-        inode=facts.st_ino,
-        sha256=sha256,
-    )
-
-
-def _line(known: KnownFile) -> _Line:
-    return _Line(known.size, known.mtime_ns, known.ctime_ns, known.inode, bytes.fromhex(known.sha256))
-
-
-def _known(line: _Line) -> KnownFile:
-    return KnownFile(
-        size=line.size,
-        mtime_ns=line.mtime_ns,
-        ctime_ns=line.ctime_ns,
-        inode=line.inode,
-        sha256=line.sha256.hex(),
-    )

@@ -7,7 +7,8 @@ other paths of the tree are the same file. A store file is only linked again whe
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.errors import MlsnapError
-from ci_mlsnap.storage.facts import Objects, known_file
+from ci_mlsnap.storage.facts import Objects, Remembered, content_of, line_of
 from ci_mlsnap.storage.modes import by_path, mode_matches
 from ci_mlsnap.storage.reading import compare_file
 from ci_mlsnap.storage.way import Parent
@@ -34,44 +35,67 @@ MOST_LINKS = 60_000
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a walk of the source saw: each path's facts (as one number, to be small), the files that equal
-    the parent's, and the hard-link groups by inode."""
+    """What a walk of the source saw: every thing's facts in the walk's order (a number each), the files that
+    equal the parent's, and the hard-link groups by inode."""
 
-    facts: dict[bytes, int] = field(default_factory=dict)
+    facts: array[int] = field(default_factory=lambda: array("q"))
     equal: dict[bytes, KnownFile] = field(default_factory=dict)
     groups: dict[int, list[bytes]] = field(default_factory=dict)
 
 
-def see(source: Path, parent: Parent | None, known: Mapping[bytes, KnownFile]) -> Seen:
-    """Walk the source; read only files that could be shared and of which `known` says nothing."""
+class Shared(Mapping[bytes, Reuse]):
+    """The parent's files to link, by path."""
+
+    def __init__(self, root: Path, files: Mapping[bytes, KnownFile]) -> None:
+        self._root = root
+        self._files = files
+
+    def __getitem__(self, path: bytes) -> Reuse:
+        return Reuse(path=self._root / os.fsdecode(path), known=self._files[path])
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+# -- the source ----------------------------------------------------------------------------------------
+
+
+def see(source: Path, parent: Parent | None, remembered: Remembered) -> Seen:
+    """Walk the source; read only files that could be shared and of which nothing is remembered."""
     entries = by_path(parent.entries) if parent else {}
     seen = Seen()
     with Crew() as crew:
         for found in walk(source):
-            seen.facts[found.path] = _facts(found.stat)
+            seen.facts.append(_facts(found))
             if found.kind != "file":
                 continue
             if found.stat.st_nlink > 1:
                 seen.groups.setdefault(found.stat.st_ino, []).append(found.path)
             entry = entries.get(found.path)
             if entry is not None and _alike(found.stat, entry):
-                compare_file(crew, found, entry, known.get(found.path), partial(_note, seen, found, entry))
+                known = remembered.get(found.path)
+                compare_file(crew, found, entry, known, partial(_note_equal, seen, found, entry))
     return seen
 
 
 def require_as_seen(source: Path, seen: Seen) -> None:
-    """Walk the source again. Raises `LateWriter` when anything is not as it was seen."""
-    left = dict(seen.facts)
+    """Walk the source again. Raises `LateWriter` naming the first thing, in the walk's order, that is new,
+    changed, or stands where something is gone."""
+    place = 0
     for found in walk(source):
-        before = left.pop(found.path, None)
-        if before != _facts(found.stat):
-            raise changed(found.path, "it is new" if before is None else "it is not what it was")
-    if left:
-        raise changed(min(left), "it is gone")
+        if place == len(seen.facts) or seen.facts[place] != _facts(found):
+            raise changed(found.path, "it, or what stood before it, is not what it was")
+        place += 1
+    if place < len(seen.facts):
+        raise changed(b".", "something in it is gone")
 
 
-def _facts(found: os.stat_result) -> int:
-    return hash((found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+def _facts(found: Found) -> int:
+    facts = found.stat
+    return hash((found.path, facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
 
 
 def _alike(found: os.stat_result, entry: Entry) -> bool:
@@ -79,29 +103,41 @@ def _alike(found: os.stat_result, entry: Entry) -> bool:
     return entry.kind == "file" and facts == (entry.size, entry.mtime_ns, entry.mode)
 
 
-def _note(seen: Seen, found: Found, entry: Entry, wrong: str) -> None:
+def _note_equal(seen: Seen, found: Found, entry: Entry, wrong: str) -> None:
     if not wrong:
-        seen.equal[found.path] = known_file(found.stat, entry.sha256)
+        seen.equal[entry.path] = KnownFile(
+            size=found.stat.st_size,
+            mtime_ns=found.stat.st_mtime_ns,
+            ctime_ns=found.stat.st_ctime_ns,
+            inode=found.stat.st_ino,
+            sha256=entry.sha256,
+        )
 
 
-def shareable(parent: Parent, seen: Seen, objects: Objects) -> dict[bytes, Reuse]:
-    """Give the parent's files to link, by path. A damaged one is not among them: it is copied anew."""
-    entries = by_path(parent.entries)
+# -- the parent ----------------------------------------------------------------------------------------
+
+
+def shareable(parent: Parent, seen: Seen, objects: Objects) -> Shared:
+    """Give the parent's files to link. A damaged one is not among them: it is copied anew."""
     groups = {path: sorted(members) for members in seen.groups.values() for path in members}
-    wanted = {path: entries[path] for path in seen.equal if _same_group(path, entries[path], groups)}
-    whole = _undamaged(parent.root, wanted, objects)
-    root = os.fsencode(parent.root)
-    return {
-        path: Reuse(path=Path(os.fsdecode(root + b"/" + path)), known=seen.equal[path])
-        for path in whole
-        # A group of hard links is shared as a whole or not at all, so that its members stay one file.
-        if whole.issuperset(groups.get(path, ())) and len(root) + len(path) < LONGEST_PATH
+    wanted = {
+        entry.path: entry
+        for entry in parent.entries
+        if entry.path in seen.equal and _same_group(entry, groups) and _reached(parent.root, entry.path)
     }
+    whole = _undamaged(parent.root, wanted, objects)
+    # A group of hard links is shared as a whole or not at all, so that its members stay one file.
+    broken = {path for path in whole if not whole.issuperset(groups.get(path, ()))}
+    return Shared(parent.root, {path: seen.equal[path] for path in whole - broken})
 
 
-def _same_group(path: bytes, entry: Entry, groups: Mapping[bytes, list[bytes]]) -> bool:
-    leader = groups[path][0] if path in groups else path
-    return (entry.same_as or path) == leader
+def _same_group(entry: Entry, groups: Mapping[bytes, list[bytes]]) -> bool:
+    leader = groups[entry.path][0] if entry.path in groups else entry.path
+    return (entry.same_as or entry.path) == leader
+
+
+def _reached(root: Path, path: bytes) -> bool:
+    return len(os.fsencode(root)) + len(path) < LONGEST_PATH
 
 
 def _undamaged(root: Path, wanted: Mapping[bytes, Entry], objects: Objects) -> set[bytes]:
@@ -116,7 +152,7 @@ def _undamaged(root: Path, wanted: Mapping[bytes, Entry], objects: Objects) -> s
             for found in walk(root):
                 entry = wanted.get(found.path)
                 if entry is not None and found.kind == "file" and _linkable(found.stat, entry):
-                    compare_file(crew, found, entry, objects.get(found.stat.st_ino), partial(note, found.path))
+                    compare_file(crew, found, entry, objects.get(found.stat.st_ino), partial(note, entry.path))
     except MlsnapError:
         # A parent that cannot even be walked is damaged, and nothing of it is shared; its own read back says so.
         return set()
@@ -134,13 +170,17 @@ def _linkable(found: os.stat_result, entry: Entry) -> bool:
     )
 
 
+# -- the end of sharing --------------------------------------------------------------------------------
+
+
 def unlink_shared(tree: Path, objects: Objects) -> tuple[Objects, list[int]]:
     """Take a tree's names from files that other snapshots may share.
 
-    Gives these files as they are afterwards, where they were as remembered, and the inodes that are gone. What
-    cannot be walked is left as it is.
+    Gives what is to be remembered of these afterwards, where they were as remembered, and the inodes that are
+    gone. What cannot be walked is left as it is.
     """
-    left = dict(objects)
+    left: dict[int, bytes] = {}
+    gone: list[int] = []
     with suppress(MlsnapError, OSError):
         with Folders(tree) as folders:
             os.fchmod(folders.root, 0o700)
@@ -148,14 +188,13 @@ def unlink_shared(tree: Path, objects: Objects) -> tuple[Objects, list[int]]:
             if found.kind == "dir":
                 os.fchmod(found.folder, 0o700)
             elif found.kind == "file":
-                _unlink(found, left)
-    gone = [inode for inode in objects if inode not in left]
-    return {inode: known for inode, known in left.items() if known is not objects[inode]}, gone
+                _unlink(found, left.get(found.stat.st_ino) or objects.get(found.stat.st_ino), left, gone)
+    return left, gone
 
 
-def _unlink(found: Found, objects: dict[int, KnownFile]) -> None:
-    known = objects.get(found.stat.st_ino)
-    if known is None or not known.covers(found.stat):
+def _unlink(found: Found, known: bytes | None, left: dict[int, bytes], gone: list[int]) -> None:
+    content = content_of(known, found.stat)
+    if not content:
         return
     file = os.open(found.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
     try:
@@ -164,6 +203,7 @@ def _unlink(found: Found, objects: dict[int, KnownFile]) -> None:
     finally:
         os.close(file)
     if facts.st_nlink:
-        objects[facts.st_ino] = known_file(facts, known.sha256)
+        left[facts.st_ino] = line_of(facts, content)
     else:
-        del objects[facts.st_ino]
+        left.pop(facts.st_ino, None)
+        gone.append(facts.st_ino)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,11 +110,18 @@ class Shelf:
     def manifest(self, name: SnapshotName) -> Manifest:
         """See `Driver.manifest`."""
         marker = self._publication(name).marker
+        digest = hashlib.sha256()
+
+        def hashed(lines: Iterable[bytes]) -> Iterator[bytes]:
+            for line in lines:
+                digest.update(line)
+                yield line
+
         with self._open_manifest(marker) as file, os.fdopen(os.dup(file), "rb") as stream:
-            content = stream.read()
-        if hashlib.sha256(content).hexdigest() != marker.digest:
+            manifest = decode(hashed(stream))
+        if digest.hexdigest() != marker.digest:
             raise _damaged(marker, "its digest is not the one that was published")
-        return decode(content.splitlines(keepends=True))
+        return manifest
 
     def _require_whole(self, publication: Publication) -> None:
         """Hold a manifest against its marker; it is read only when its facts are not those of the sealing."""

@@ -99,7 +99,7 @@ class TestLocalCopy(DriverContract):
 
 @pytest.mark.parametrize("user", [0, ORDINARY_USERS[0]])
 def test_the_copy_way_keeps_the_contract_on_ext4(loop_mount: LoopMount, as_user: AsUser, user: int) -> None:
-    root = loop_mount("ext4", 400)
+    root = loop_mount("ext4", 400, "barrier=0")
     os.chown(root, user, user)
     assert as_user(user, lambda: broken_promises(root)) == []
 

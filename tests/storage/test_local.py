@@ -30,7 +30,7 @@ from ci_mlsnap.errors import (
 )
 from ci_mlsnap.storage import restoring, sharing, shelf
 from ci_mlsnap.storage.copy import CopyWay
-from ci_mlsnap.storage.facts import known_file, read_objects, update_objects
+from ci_mlsnap.storage.facts import line_of, read_objects, update_objects
 from ci_mlsnap.storage.layout import Store
 from ci_mlsnap.storage.local import LocalDriver
 from ci_mlsnap.testing.ground import (
@@ -360,10 +360,9 @@ def test_damage_that_hides_behind_all_times_is_found_by_the_restore(
     publish(driver, live, FIRST)
     victim = store / "snapshots" / str(FIRST) / "weights.bin"
     _flip(victim)
-    objects = read_objects(store / "state")
-    known = objects[victim.stat().st_ino]
-    lie = known_file(victim.stat(), known.sha256)
-    update_objects(store / "state", [lie])
+    inode = victim.stat().st_ino
+    sealed = read_objects(store / "state")[inode][16:].hex()
+    update_objects(store / "state", {inode: line_of(victim.stat(), sealed)})
     before = every_stat(live)
     with pytest.raises(IntegrityDamage, match="weights"):
         driver.restore(FIRST, live, way="swap")
