@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def settle(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
     if plan.volume.isolation == "in-place":
         live.write(driver.state_folder(), path, version=plan.name, condition="equal", run=run.run_id)
     elif good and plan.advance:
-        move_live_tree(hands, driver, name, path, identity_of(plan))
+        move_live_tree(hands, driver, name, path, identity_of(plan), wait=plan.lease_wait)
         run.note("advanced", version=plan.name)
         hands.progress.step(Step(name="advance", state="ok", text=f"{path} is now {name.short}"))
     _settle_view(driver, run, name if good else None)
@@ -173,6 +174,7 @@ def failed(
         record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
     run.write_record(record)
     tell_build(hands, record)
+    _discard_frozen(driver, run)
     if stays_open:
         run.note("failed-step", slug=error.slug)
         return record
@@ -220,6 +222,14 @@ def tell_build(hands: Hands, record: Record) -> None:
     """Put the record on the build's page and hand its outputs to later steps."""
     hands.build.summary(summary(record))
     hands.build.output(outputs(record))
+
+
+def _discard_frozen(driver: Driver, run: Run) -> None:
+    """Remove what was frozen and did not become a snapshot: another try freezes anew."""
+    frozen = run.facts("frozen")
+    if frozen is not None:
+        with suppress(MlsnapError):  # the next command that writes removes it, and how the run ended is said here
+            driver.discard(frozen["token"])
 
 
 def _mark_live(driver: Driver, run: Run) -> None:

@@ -28,6 +28,7 @@ def finish(hands: Hands, driver: Driver, run: Run) -> Record | None:
     if run.ended or leases.has_process(driver, run):
         return None
     end_leftovers(run.run_id, grace_seconds=hands.timing.grace)
+    leases.free_orphans(driver)  # among them the one that a move of the live tree held when it was cut off
     try:
         snapshot = _made(driver, run)
     except IntegrityDamage as damage:
@@ -35,9 +36,6 @@ def finish(hands: Hands, driver: Driver, run: Run) -> Record | None:
         raise
     if snapshot is not None:
         return _adopt(hands, driver, run, snapshot)
-    frozen = run.facts("frozen")
-    if frozen is not None:
-        driver.discard(frozen["token"])
     return closing.failed(hands, driver, run, _what_happened(run), silent=_is_anothers(driver, run))
 
 

@@ -77,10 +77,23 @@ def take_volume(hands: Hands, driver: Driver, plan: Plan, run_id: str, stop: Cal
         )
 
 
-def volume_held(hands: Hands, driver: Driver) -> AbstractContextManager[object]:
-    """Hold the write lease during a block. Raises `Busy` at once while a run has it."""
-    state, ttl = driver.state_folder(), hands.timing.lease_ttl
-    return lease.held(state, VOLUME, owner=hands.owner(), ttl=ttl, needs_proof=True, now=hands.clock)
+def is_volume_taken(driver: Driver) -> bool:
+    """Tell whether somebody has the write lease: what the live tree is can then only be said after them."""
+    return lease.find(driver.state_folder(), VOLUME) is not None
+
+
+def volume_held(hands: Hands, driver: Driver, *, wait: float = 0.0) -> AbstractContextManager[object]:
+    """Hold the write lease during a block. Raises `Busy` when another has it for longer than `wait` seconds."""
+    return lease.held(
+        driver.state_folder(),
+        VOLUME,
+        owner=hands.owner(),
+        ttl=hands.timing.lease_ttl,
+        wait=wait,
+        poll=hands.timing.lease_poll,
+        needs_proof=True,
+        now=hands.clock,
+    )
 
 
 @contextmanager

@@ -31,15 +31,22 @@ class Moved:
 
 
 def move_live_tree(
-    hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, *, read: bool = False
+    hands: Hands,
+    driver: Driver,
+    name: SnapshotName,
+    path: Path,
+    identity: Identity,
+    *,
+    read: bool = False,
+    wait: float = 0.0,
 ) -> Moved:
-    """Make the live tree equal to the version. Raises `Busy` while a run trains there, `IntegrityDamage`.
+    """Make the live tree equal to the version. Raises `Busy` while another changes it, `IntegrityDamage`.
 
     The tree is marked in change, durably, before anything happens; run again after a crash, it ends the same.
     What only the tree holds is kept as a snapshot of its own first. Without `read`, a file whose size and times
-    are the version's counts as the version's.
+    are the version's counts as the version's. `wait` in seconds.
     """
-    with leases.volume_held(hands, driver):
+    with leases.volume_held(hands, driver, wait=wait):
         if _is_there(driver, name, path, read=read):
             _mark(hands, driver, path, version=name)
             return Moved(way="none")

@@ -29,8 +29,8 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
     if not driver.volume_id:
         return 0  # before first use nothing is left over, and the store may yet be refused
     unfinished = driver.unfinished()  # before anything else: what is begun after this belongs to the living
-    recovered = _recover_runs(hands, driver)
     leases.free_orphans(driver)
+    recovered = _recover_runs(hands, driver)
     try:
         with leases.volume_held(hands, driver):
             if not open_runs(driver.state_folder()):

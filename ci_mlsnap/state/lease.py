@@ -145,6 +145,7 @@ def held(
     owner: str,
     ttl: float,
     wait: float = 0.0,
+    poll: float = 1.0,
     needs_proof: bool = False,
     now: Callable[[], float] = time.time,
 ) -> Iterator[Renewal]:
@@ -152,7 +153,7 @@ def held(
 
     Raises `Busy` while another has it, and `LeaseLost` after a block that lost it on the way.
     """
-    taken = acquire(state, key, owner=owner, ttl=ttl, wait=wait, needs_proof=needs_proof, now=now)
+    taken = acquire(state, key, owner=owner, ttl=ttl, wait=wait, poll=poll, needs_proof=needs_proof, now=now)
     try:
         with renewing(state, taken, ttl=ttl, interval=ttl / 3, now=now) as renewal:
             yield renewal
