@@ -180,7 +180,7 @@ class Driver(Protocol):
         """The trees that restores displaced, oldest first."""
 
     def purge(self, tree: Path) -> None:
-        """Remove a displaced tree for good; gone is fine."""
+        """Remove a displaced tree for good; gone is fine. Raises `StorageFailed` for anything that is none."""
 
     def links(self, name: SnapshotName) -> Mapping[str, str]:
         """Places where a person can look at the snapshot, by label: `path`, and what else the storage has."""

@@ -567,7 +567,71 @@ class _Keeping:
         assert driver.driver.get(FIRST) is not None
 
 
-class DriverContract(_Volume, _Freezing, _Publishing, _Reading, _Damage, _Restoring, _Keeping):
+class _LeftOver:
+    """What was begun and not ended, and what restores displaced."""
+
+    def test_a_frozen_tree_is_unfinished_until_it_is_sealed_or_discarded(self, driver: DriverUnderTest) -> None:
+        _ready(driver)
+        assert list(driver.driver.unfinished()) == []
+        first, second = (
+            driver.driver.freeze(driver.live, parent=None, full=False, inventory=True) for _ in range(2)
+        )
+        assert sorted(driver.reopen().unfinished()) == sorted((first.token, second.token))
+        manifest = manifest_of(driver.driver, FIRST, first)
+        driver.driver.seal(first, manifest, marker_of(FIRST, manifest))
+        assert list(driver.reopen().unfinished()) == [second.token]
+        driver.reopen().discard(second.token)
+        assert list(driver.driver.unfinished()) == []
+        driver.driver.read_back(FIRST)
+
+    def test_a_refused_freeze_leaves_nothing_unfinished(self, driver: DriverUnderTest) -> None:
+        _ready(driver)
+        with _hostile(driver.live, "fifo"), pytest.raises(TreeUnsupported):
+            driver.driver.freeze(driver.live, parent=None, full=False, inventory=True)
+        assert list(driver.driver.unfinished()) == []
+
+    def test_displaced_trees_are_listed_oldest_first_and_kept_whole(self, driver: DriverUnderTest) -> None:
+        _published(driver)
+        if not driver.driver.capabilities.swap:
+            return
+        assert list(driver.driver.trash()) == []
+        for number in (b"1", b"2"):
+            write(driver.live, {"only-here": number})
+            driver.driver.restore(FIRST, driver.live, way="swap")
+        trees = driver.reopen().trash()
+        assert [(tree / "only-here").read_bytes() for tree in trees] == [b"1", b"2"]
+        assert [snapshot.name for snapshot in driver.driver.list()] == [str(FIRST)]
+
+    def test_purging_one_displaced_tree_leaves_all_else(self, driver: DriverUnderTest) -> None:
+        _published(driver)
+        if not driver.driver.capabilities.swap:
+            return
+        for _ in range(2):
+            driver.driver.restore(FIRST, driver.live, way="swap")
+        first, second = driver.driver.trash()
+        before = look(driver.live)
+        driver.driver.purge(first)
+        driver.reopen().purge(first)
+        assert list(driver.reopen().trash()) == [second]
+        assert look(driver.live) == look(second) == before
+        driver.driver.read_back(FIRST)
+
+    @pytest.mark.parametrize("what", ["a snapshot", "the live tree", "somebody's folder"])
+    def test_only_displaced_trees_are_purged(self, driver: DriverUnderTest, what: str) -> None:
+        _published(driver)
+        view = driver.driver.view(FIRST)
+        places = {
+            "a snapshot": view.resolve(),
+            "the live tree": driver.live,
+            "somebody's folder": _folder(driver, {"precious": b"work"}),
+        }
+        before = every_stat(driver.ground)
+        with pytest.raises(MlsnapError):
+            driver.driver.purge(places[what])
+        assert every_stat(driver.ground) == before
+
+
+class DriverContract(_Volume, _Freezing, _Publishing, _Reading, _Damage, _Restoring, _Keeping, _LeftOver):
     """The tests of a driver. Subclass it, and give a fixture `driver`: a fresh `DriverUnderTest` each time."""
 
 

@@ -147,6 +147,8 @@ class MemoryDriver:
 
     def purge(self, tree: Path) -> None:
         """See `Driver.purge`."""
+        if tree.parent != self._storage.place("trash"):
+            raise StorageFailed(f"{tree} is no displaced tree of this storage")
         remove_tree(tree)
 
     def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
