@@ -62,7 +62,7 @@ class CopyWay:
         seen = see(source, parent, {} if full else remembered(self.store.state, source))
         reuse = shareable(parent, seen, read_objects(self.store.state)) if parent else {}
         seen.equal.clear()
-        copied = copy_tree(source, partial, reuse=reuse, digests=digests)
+        copied = copy_tree(source, partial, reuse=reuse, digests=digests, put_away=True)
         require_as_seen(source, seen)
         return copied
 
