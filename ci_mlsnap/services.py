@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import urlsplit
 
 import msgspec
@@ -40,12 +41,14 @@ ProgressFor = Callable[[Build], Progress]
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What the process was started with: the folder that is meant, the environment, how progress is shown."""
+    """What the process was started with: the folder that is meant, the environment, how progress is shown, and
+    the `log` that the CI reads (None: stdout)."""
 
     progress_for: ProgressFor
     project: str = ""
     environ: Mapping[str, str]
     ephemeral: bool = False
+    log: TextIO | None = None
 
 
 def open_project(site: Site) -> Project:
@@ -54,7 +57,7 @@ def open_project(site: Site) -> Project:
     Raises `NotARepository`, `NoCommit`, `ConfigInvalid`, `ConfigLevel`, and what a build's event raises.
     """
     repository, folder = find_place(site.project)
-    build = detect(site.environ, repository=repository)
+    build = detect(site.environ, stdout=site.log, repository=repository)
     event = build.event()
     origin = repository.origin()
     settings = read_settings(site, repository, folder, build, event, origin)
@@ -66,7 +69,7 @@ def open_hands(site: Site, *, secrets: bool) -> Hands:
 
     Without `secrets` the forge stays closed, whatever the environment has.
     """
-    build = detect(site.environ)
+    build = detect(site.environ, stdout=site.log)
     layers: tuple[Layer, ...] = (parse_environment(site.environ), read_site(SITE_FILE))
     settings = settle(layers, defaults=Defaults(model="model", forge_url=_forge_url(site.environ)))
     announcer = _announcer(site.environ, settings) if secrets else Announcer(forge=None, silence="no secrets here")

@@ -7,6 +7,9 @@ import sys
 
 def main() -> int:
     """Run the command line of this process and give its exit code."""
+    from ci_mlsnap.cli.streams import settle_streams
+
+    settle_streams()
     if sys.argv[1:] == ["--version"]:
         from ci_mlsnap import __version__
 

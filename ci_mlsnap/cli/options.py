@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -37,11 +38,20 @@ def hands_here(ctx: click.Context, *, secrets: bool) -> Hands:
 
 
 def site_of(ctx: click.Context, *, ephemeral: bool = False) -> Site:
-    """Say what this process was started with."""
+    """Say what this process was started with.
+
+    Where facts go to stdout as JSON they are alone there: what the CI reads as commands goes beside them.
+    """
     from ci_mlsnap.cli.printing import Lines
     from ci_mlsnap.services import Site
 
-    return Site(progress_for=Lines, project=ctx.obj["project"] or "", environ=os.environ, ephemeral=ephemeral)
+    return Site(
+        progress_for=Lines,
+        project=ctx.obj["project"] or "",
+        environ=os.environ,
+        ephemeral=ephemeral,
+        log=sys.stderr if ctx.params.get("as_json") else sys.stdout,
+    )
 
 
 @contextmanager

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ci_mlsnap.ports import Build, Step
+if TYPE_CHECKING:
+    from ci_mlsnap.ports import Build, Step
 
 _MARKS = {"ok": ("ok", "green"), "note": ("--", "yellow"), "missed": ("no", "red"), "failed": ("no", "red")}
 
@@ -18,6 +21,11 @@ def printable(text: str) -> str:
     """Show what a terminal or a CI's log would act on, or nobody would see, as an escape."""
     # GitHub's runner obeys `##[command]` anywhere in a line of the log.
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text).replace("##[", "#\\#[")
+
+
+def colour() -> bool | None:
+    """Say whether to colour: never when `NO_COLOR` is set; else a terminal is coloured (None)."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 class Lines:
@@ -47,11 +55,15 @@ class Lines:
 
 
 def emit_json(value: Any) -> None:
-    """Print one JSON document on stdout; structs as objects, bytes as base64."""
+    """Print one JSON document on stdout; structs as objects, bytes as base64.
+
+    What a terminal or GitHub's runner would act on stands escaped, which means the same to whoever parses it.
+    """
     import msgspec
 
     text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
-    click.echo(text)
+    shown = "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+    click.echo(shown.replace("##[", "#\\u0023["))
 
 
 def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset()) -> None:

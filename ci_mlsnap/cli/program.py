@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import click
 
+from ci_mlsnap import __version__
 from ci_mlsnap.cli.table import COMMANDS, HINTS
-from ci_mlsnap.errors import ExitCode, MlsnapError
+from ci_mlsnap.errors import ExitCode, MlsnapError, UsageError
 
 
 class LazyGroup(click.Group):
@@ -31,7 +32,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"There is no command {args[0]!r}.{_did_you_mean(args[0])}")
+            raise UsageError(
+                f"there is no command {args[0][:80]!r}", safe="nothing was done", hint=_did_you_mean(args[0])
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -41,7 +44,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="ci-mlsnap", prog_name="mlsnap", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="mlsnap", message="%(prog)s %(version)s")
 @click.option("--verbose", "-v", is_flag=True, help="Show a trace with an error, and debug lines.")
 @click.option(
     "--project",
@@ -51,6 +54,9 @@ class LazyGroup(click.Group):
 @click.pass_context
 def program(ctx: click.Context, verbose: bool, project: str | None) -> None:
     """Every commit carries its model: train on push, snapshot under the commit SHA, link it from a status."""
+    from ci_mlsnap.cli.printing import colour
+
+    ctx.color = colour()
     ctx.obj = {"verbose": verbose, "project": project}
 
 
@@ -65,15 +71,14 @@ def run_program(arguments: Sequence[str]) -> int:
         _trace(verbose)
         return int(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        if arguments:
+            show_error(_usage(error))
+        else:
+            error.show()  # the help, which is all the answer there is to no command
         return int(ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):
         click.echo("mlsnap: interrupted", err=True)
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (`| head`) has all it wanted; point stdout elsewhere so that the exit flush is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.DONE)
     except Exception as error:  # noqa: BLE001 - the last resort: a message and an exit code, not a trace
         show_error(_unexpected(error))
         _trace(verbose)
@@ -82,9 +87,9 @@ def run_program(arguments: Sequence[str]) -> int:
 
 def show_error(error: MlsnapError) -> None:
     """Print an error on stderr: what, why, what is safe, what to do next."""
-    from ci_mlsnap.cli.printing import printable
+    from ci_mlsnap.cli.printing import colour, printable
 
-    click.secho(f"mlsnap: error[{error.slug}]: {printable(error.what)}", err=True, fg="red")
+    click.secho(f"mlsnap: error[{error.slug}]: {printable(error.what)}", err=True, fg="red", color=colour())
     for label, text in (("why", error.why), ("safe", error.safe), ("next", error.hint)):
         if text:
             first, *more = text.split("\n")
@@ -101,7 +106,8 @@ def _annotate(error: MlsnapError) -> None:
     from ci_mlsnap.ci.detect import detect
 
     try:
-        detect(os.environ).error(f"{error.slug}: {error.what}")
+        # The runner reads both streams; facts on stdout stay alone.
+        detect(os.environ, stdout=sys.stderr).error(f"{error.slug}: {error.what}")
     except MlsnapError:
         return  # what is wrong with the CI's environment is the error that was just shown
 
@@ -121,8 +127,17 @@ def _unexpected(error: Exception) -> MlsnapError:
     )
 
 
+def _usage(error: click.ClickException) -> UsageError:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "mlsnap"
+    return UsageError(
+        error.format_message(), safe="nothing was done", hint=f"`{command} --help` shows what can be asked"
+    )
+
+
 def _did_you_mean(word: str) -> str:
     import difflib
 
-    guess = HINTS.get(word) or next(iter(difflib.get_close_matches(word, COMMANDS, n=1)), None)
-    return f" Did you mean `mlsnap {guess}`?" if guess else " `mlsnap --help` lists all commands."
+    near = next(iter(difflib.get_close_matches(word, [*COMMANDS, *HINTS], n=1)), "")
+    guess = HINTS.get(word) or HINTS.get(near) or near
+    return f"did you mean `mlsnap {guess}`?" if guess else "`mlsnap --help` lists all commands"

@@ -1,0 +1,41 @@
+"""Standard output and error of a command whose reader may leave before its end, as `| head` does."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+
+class _Patient(io.FileIO):
+    """A stream that drops what nobody reads any more, so that a command goes on to its true end and exit code."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def settle_streams() -> None:
+    """Make standard output and error outlive their readers, and give closed ones a place that is no other file."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    sys.stdout = _opened(1, sys.stdout)
+    sys.stderr = _opened(2, sys.stderr)
+
+
+def _opened(descriptor: int, before: Any) -> io.TextIOWrapper:
+    encoding = getattr(before, "encoding", None) or "utf-8"
+    raw = _Patient(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=encoding,
+        # A path that is not UTF-8 leaves as the bytes it is; what another encoding lacks is shown escaped.
+        errors="surrogateescape" if encoding.lower().replace("-", "") == "utf8" else "backslashreplace",
+        line_buffering=descriptor == 2 or raw.isatty(),
+    )
