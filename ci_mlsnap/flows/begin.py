@@ -13,7 +13,7 @@ from ci_mlsnap.domain import plan as plans
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.texts import size
-from ci_mlsnap.errors import MlsnapError, StorageFull
+from ci_mlsnap.errors import MlsnapError, SnapshotForeign, StorageFull
 from ci_mlsnap.flows import closing, leases, workspace
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import Hands, Project
@@ -89,10 +89,22 @@ def preflight(project: Project, plan: Plan) -> None:
             safe="nothing was trained",
             hint="free some space there, or set `store` to another place",
         )
-    if plan.volume.isolation == "in-place":
+    _require_free_name(project.driver, plan)
+    if plan.volume.isolation == "in-place" and not leases.is_volume_taken(project.driver):
         require_known(project.driver, Path(plan.volume.path))
     text = f"volume {plan.volume.name}: {probe.way} on {probe.file_system}, {size(probe.free_bytes)} free"
     project.hands.progress.step(Step(name="preflight", state="ok", text=text))
+
+
+def _require_free_name(driver: Driver, plan: Plan) -> None:
+    found = driver.get(SnapshotName.parse(plan.name))
+    if found is not None:
+        raise SnapshotForeign(
+            f"something that is not ours has the name of the snapshot, {plan.name}",
+            why="the ledger does not say that we published it",
+            safe="it was not touched; nothing was trained",
+            hint="move it away if nobody needs it there, then run again",
+        )
 
 
 def _say_pending(hands: Hands, driver: Driver, plan: Plan) -> None:
@@ -108,6 +120,7 @@ def _prepare(project: Project, run: Run) -> None:
     assert plan.volume is not None
     if plan.volume.isolation == "in-place":
         path = Path(plan.volume.path)
+        require_known(driver, path)  # again, now that nobody else may change it
         before = live.read(driver.state_folder(), path)
         version = before.version if before else ""
         live.write(driver.state_folder(), path, version=version, condition="in-change", run=run.run_id)
