@@ -61,15 +61,21 @@ class Descendants:
 
     def alive(self) -> set[int]:
         """Give the numbers of those that run; adopted ones that ended are reaped."""
+        alive, ended = self._look()
+        # One that ended while we looked may have left a child behind that was not yet there to be listed.
+        while ended and not alive:
+            alive, ended = self._look()
+        return alive
+
+    def _look(self) -> tuple[set[int], int]:
+        """Give those that run, and how many were reaped."""
         listed = {it.pid: it for it in processes()}
         children = (it for it in listed.values() if it.parent == os.getpid())
         ours = [it for it in children if (it.pid, it.started) not in self._before]
-        for process in ours:
-            if process.ended and process.pid != self._reaped_elsewhere:
-                with suppress(ChildProcessError):
-                    os.waitpid(process.pid, os.WNOHANG)
+        waiting = [it.pid for it in ours if it.ended and it.pid != self._reaped_elsewhere]
+        reaped = sum(map(_reap, waiting))
         found = with_descendants((it.pid for it in ours), listed)
-        return {pid for pid in found if not listed[pid].ended}
+        return {pid for pid in found if not listed[pid].ended}, reaped
 
     def settle(self, seconds: float) -> int:
         """Wait at most `seconds` for the last ones to end by themselves; give how many still run."""
@@ -169,6 +175,12 @@ def _carries(pid: int, run_id: bytes) -> bool:
     except OSError:
         return False
     return any(it.startswith(b"MLSNAP_") and run_id in it.partition(b"=")[2] for it in variables)
+
+
+def _reap(pid: int) -> bool:
+    with suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    return False
 
 
 def _send(pid: int, number: int) -> None:
