@@ -37,11 +37,10 @@ def quicken() -> None:
     pauses = {"between_requests": 0, "between_writes": 0, "backoff": 0.001, "secondary_wait": 0.01}
     patience = functools.partial(github.Patience, **pauses, retries=2, longest_wait=0.2, timeout=1, deadline=10)
     _put(github, "Patience", patience)
-    waits = {"lease_poll": 0.02, "grace": 0.3, "trash_grace": float(os.environ.get("TEST_TRASH_GRACE", "600"))}
-    if "TEST_LEASE_TTL" in os.environ:
-        waits |= {"lease_ttl": float(os.environ["TEST_LEASE_TTL"])}
-    if "TEST_LEASE_RENEWAL" in os.environ:
-        waits |= {"lease_renewal": float(os.environ["TEST_LEASE_RENEWAL"])}
+    waits = {"lease_poll": 0.02, "grace": 0.3}
+    for name in ("grace", "lease_ttl", "lease_renewal"):
+        if wished := os.environ.get(f"TEST_{name.upper()}"):
+            waits[name] = float(wished)
 
     def timing(**wishes: Any) -> Timing:
         return Timing(**{**wishes, **waits, "own_signal_wait": min(wishes.get("own_signal_wait", 0.0), 5.0)})
