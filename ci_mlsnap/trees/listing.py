@@ -41,7 +41,7 @@ class Listing:
         self.known: dict[bytes, KnownFile] = {}
         self._entries: dict[bytes, Entry] = {}
         self._groups: dict[tuple[int, int], list[bytes]] = {}
-        self._group_facts: dict[tuple[int, int], os.stat_result] = {}
+        self._group_facts: dict[tuple[int, int], tuple[int, int]] = {}
 
     def first_of_group(self, found: Found) -> bytes:
         """Give the path under which this file was found before, by another hard link; empty when it is new.
@@ -53,8 +53,8 @@ class Listing:
         key = (found.stat.st_dev, found.stat.st_ino)
         group = self._groups.setdefault(key, [])
         group.append(found.path)
-        before = self._group_facts.setdefault(key, found.stat)
-        if (before.st_size, before.st_mtime_ns) != (found.stat.st_size, found.stat.st_mtime_ns):
+        facts = (found.stat.st_size, found.stat.st_mtime_ns)
+        if self._group_facts.setdefault(key, facts) != facts:
             raise changed(found.path, "it is a hard link to a file that was written to")
         return group[0] if len(group) > 1 else b""
 
