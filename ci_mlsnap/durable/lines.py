@@ -103,7 +103,7 @@ def _damaged(path: Path, number: int | None, why: str) -> IntegrityDamage:
         f"{where} of {shown(os.fsencode(path))} is damaged",
         why=why,
         safe="nothing was changed",
-        hint="bring the file back from a backup, or `mlsnap rebuild` what it said",
+        hint="bring the file back from a copy of the store",
     )
 
 

@@ -18,7 +18,7 @@ from ci_mlsnap.errors import (
     StorageReadOnly,
 )
 from ci_mlsnap.ports import Capabilities, Frozen, Probe, Restored, Snapshot
-from ci_mlsnap.storage.binding import bind, require_own
+from ci_mlsnap.storage.binding import bind, make_own, require_own
 from ci_mlsnap.storage.copy import CopyWay
 from ci_mlsnap.storage.layout import LINK, Store, new_token
 from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_existing, store_refusal
@@ -153,7 +153,10 @@ class LocalDriver:
             )
 
     def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
-        """See `Driver.seal`. Raises `IntegrityDamage` when marker, manifest and volume do not belong together."""
+        """See `Driver.seal`. Raises `IntegrityDamage` when marker, manifest and volume do not belong together.
+
+        Raises `VolumeForeign` and `VolumeRefused` when the volume is another one by now.
+        """
         self._require_belonging(manifest, marker)
         partial = self._store.partial(frozen.token)
         with self._store.locked():
@@ -167,10 +170,16 @@ class LocalDriver:
             with self._store.locked():
                 found = self._shelf.existing(marker)
                 if found is None:
+                    self._show_snapshots()
                     self._way.sealed(partial, frozen.inventory)
                     return self._shelf.publish(partial, marker)
         self._way.remove(partial)
         return found
+
+    def _show_snapshots(self) -> None:
+        """Make the volume's own things again where training made its folder anew, or led their link elsewhere."""
+        if self._path.is_dir():
+            make_own(self._store, self._path, self.volume_id, adopt=True)
 
     def _require_belonging(self, manifest: Manifest, marker: Marker) -> None:
         header = manifest.header
@@ -221,7 +230,7 @@ class LocalDriver:
             raise IntegrityDamage(
                 f"the snapshot {name} is damaged: {damage}",
                 safe="nothing was changed",
-                hint="other versions may be whole: `mlsnap verify` tells, and `mlsnap log` names them",
+                hint="other versions may be whole: `mlsnap log` names them, and `mlsnap restore` checks each first",
             )
 
     def _entries(self, name: SnapshotName) -> Sequence[Entry] | None:

@@ -238,7 +238,7 @@ class Shelf:
             raise SnapshotHeld(
                 f"the snapshot {name} is held by {', '.join(map(ascii, found.holds))}",
                 safe="nothing was deleted",
-                hint="`mlsnap hold --release` takes a hold back",
+                hint="who holds it can take the hold back",
             )
         doomed = self.store.partial(new_token())
         with storage_errors("the snapshot cannot be deleted"):
