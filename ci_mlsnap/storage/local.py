@@ -230,7 +230,7 @@ class LocalDriver:
             raise IntegrityDamage(
                 f"the snapshot {name} is damaged: {damage}",
                 safe="nothing was changed",
-                hint="other versions may be whole: `mlsnap log` names them, and `mlsnap restore` checks each first",
+                hint="other versions may be whole: `mlsnap log` names them",
             )
 
     def _entries(self, name: SnapshotName) -> Sequence[Entry] | None:
