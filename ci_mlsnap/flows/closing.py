@@ -219,7 +219,9 @@ def outputs(record: Record) -> dict[str, str]:
 
 
 def tell_build(hands: Hands, record: Record) -> None:
-    """Put the record on the build's page and hand its outputs to later steps."""
+    """Put the record on the build's page and hand its outputs to later steps; a bare checkout has neither."""
+    if not hands.build.name:
+        return  # rendering loads the template library, which would be for nobody
     hands.build.summary(summary(record))
     hands.build.output(outputs(record))
 
