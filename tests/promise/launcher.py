@@ -35,7 +35,7 @@ def quicken() -> None:
     from ci_mlsnap.forge import github
 
     pauses = {"between_requests": 0, "between_writes": 0, "backoff": 0.001, "secondary_wait": 0.01}
-    patience = functools.partial(github.Patience, **pauses, retries=2, longest_wait=0.2, timeout=1, deadline=10)
+    patience = functools.partial(github.Patience, **pauses, retries=1, longest_wait=0.2, timeout=1, deadline=10)
     _put(github, "Patience", patience)
     waits = {"lease_poll": 0.02, "grace": 0.3}
     for name in ("grace", "lease_ttl", "lease_renewal"):
