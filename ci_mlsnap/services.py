@@ -124,7 +124,7 @@ def read_settings(
     name = origin.rpartition("/")[2] or repository.top.name
     defaults = Defaults(
         model=label_from(name if folder == repository.top else folder.name),
-        project=origin or repository.root_commit(),
+        project=origin,
         forge_url=_forge_url(site.environ),
         forge_repository=event.repository or (origin if _is_there(repository, site) else ""),
     )
@@ -158,6 +158,8 @@ def _project(
     driver = hands.driver_for(volume.driver, str(path), str(store), volume.name)
     if private and not volume.store:
         settings = _as_bound(settings, driver)
+    if not settings.project:  # asked for last: a shallow clone does not know its first commit
+        settings = msgspec.structs.replace(settings, project=repository.root_commit())
     return Project(
         hands=hands,
         repository=repository,
