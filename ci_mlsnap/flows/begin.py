@@ -52,12 +52,18 @@ def begin(
     project.driver.initialise(project=plan.project, model=plan.model)
     run_id = f"{plan.commit[:12]}-{secrets.token_hex(4)}"
     try:
-        if leases.take_commit(project.hands, project.driver, plan, run_id, stop):
-            plan = make_plan()  # the run that we waited for may have made the version
+        waited = leases.take_commit(project.hands, project.driver, plan, run_id, stop)
+        if waited or _is_overtaken(project.driver, plan):
+            plan = make_plan()  # the run before us may have made the version
         return _opened(project, plan, run_id, phases=phases, stop=stop)
     except BaseException:
         leases.give_back(project.driver, run_id)
         raise
+
+
+def _is_overtaken(driver: Driver, plan: Plan) -> bool:
+    """Tell whether another run used the planned name, and gave the commit back before we asked for it."""
+    return plan.action == "train" and any(str(name) == plan.name for name in driver.used_names())
 
 
 def _opened(project: Project, plan: Plan, run_id: str, *, phases: bool, stop: Callable[[], bool]) -> Begun:
@@ -98,7 +104,7 @@ def preflight(project: Project, plan: Plan) -> None:
 
 def _require_free_name(driver: Driver, plan: Plan) -> None:
     found = driver.get(SnapshotName.parse(plan.name))
-    if found is not None:
+    if found is not None and found.marker is None:
         raise SnapshotForeign(
             f"something that is not ours has the name of the snapshot, {plan.name}",
             why="the ledger does not say that we published it",

@@ -17,7 +17,7 @@ from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Outcome, Record, VolumeRecord
-from ci_mlsnap.errors import LeaseLost, MlsnapError, PlanMismatch, TrainingFailed, UsageError
+from ci_mlsnap.errors import MlsnapError, PlanMismatch, TrainingFailed, UsageError
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
@@ -146,14 +146,22 @@ def close(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
 
 
 def failed(
-    hands: Hands, driver: Driver, run: Run, error: MlsnapError, *, stays_open: bool = False, silent: bool = False
+    hands: Hands,
+    driver: Driver,
+    run: Run,
+    error: MlsnapError,
+    *,
+    stays_open: bool = False,
+    silent: bool | None = None,
 ) -> Record:
     """Say on the commit why there is no version, and put the run to rest.
 
     `stays_open` leaves the run with its trained files and leases, so that `mlsnap conclude` can be run again.
-    `silent` says nothing on the commit, nor does a run that lost its lease: what is true there is another run's
-    to say.
+    `silent` says nothing on the commit; unless it is given, that is so for a run that lost its lease: what is
+    true there is another run's to say. A run that another process put to rest is left as it is.
     """
+    if silent is None:
+        silent = not leases.has_commit(driver, run)
     outcome: Outcome = "cancelled" if isinstance(error, errors.Cancelled) else "failed"
     trained = run.facts("trained") or {}
     record = msgspec.structs.replace(
@@ -164,10 +172,12 @@ def failed(
         log_tail=str(trained.get("tail", "")),
         steps={"train": float(trained["seconds"])} if "seconds" in trained else {},
     )
+    if run.ended:
+        return record
     if not stays_open:
         _mark_live(driver, run)
         _settle_view(driver, run, None)
-    if not silent and not isinstance(error, LeaseLost):
+    if not silent:
         status = announcing.concluded(run.plan, record)
         announced = announce(hands, driver, run.plan, status, hasty=outcome == "cancelled")
         hands.progress.step(publish_step(announced, status))

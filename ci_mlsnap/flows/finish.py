@@ -32,7 +32,7 @@ def finish(hands: Hands, driver: Driver, run: Run) -> Record | None:
     try:
         snapshot = _made(driver, run)
     except IntegrityDamage as damage:
-        closing.failed(hands, driver, run, damage)
+        closing.failed(hands, driver, run, damage, silent=leases.are_taken_over(driver, run))
         raise
     if snapshot is not None:
         return _adopt(hands, driver, run, snapshot)

@@ -128,6 +128,12 @@ def check(driver: Driver, run: Run) -> None:
         )
 
 
+def has_commit(driver: Driver, run: Run) -> bool:
+    """Tell whether the run still has its commit, which it then may speak of."""
+    taken = lease.find(driver.state_folder(), f"commit-{run.plan.commit}")
+    return taken is not None and taken.run == run.run_id
+
+
 def are_taken_over(driver: Driver, run: Run) -> bool:
     """Tell whether another run has this one's commit by now: what is said of it is then that run's to say."""
     taken = lease.find(driver.state_folder(), f"commit-{run.plan.commit}")
