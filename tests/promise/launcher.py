@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,23 @@ def quicken() -> None:
         return Timing(**{**wishes, **waits, "own_signal_wait": min(wishes.get("own_signal_wait", 0.0), 5.0)})
 
     _put(services, "Timing", timing)
+
+
+def pause_at_lease() -> None:
+    """Where a test names a file: make it before a commit's lease is taken, and go on when it is gone again."""
+    from ci_mlsnap.flows import leases
+
+    paused, take = os.environ.get("TEST_PAUSE_AT_LEASE"), leases.take_commit
+    if not paused:
+        return
+
+    def take_later(*arguments: Any) -> bool:
+        Path(paused).touch()
+        while Path(paused).exists():
+            time.sleep(0.01)
+        return take(*arguments)
+
+    _put(leases, "take_commit", take_later)
 
 
 def forget_power_cuts() -> None:
@@ -160,6 +178,7 @@ def _main(arguments: list[str]) -> int:
 def start(arguments: list[str]) -> int:
     """Be the program."""
     quicken()
+    pause_at_lease()
     return _main(arguments)
 
 
