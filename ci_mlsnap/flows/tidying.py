@@ -11,11 +11,12 @@ from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.finish import finish
 from ci_mlsnap.flows.live import Identity
 from ci_mlsnap.flows.moving import keep_or_note
-from ci_mlsnap.flows.workspace import remove_old
+from ci_mlsnap.flows.workspace import begun_workspaces, remove_old
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import catalogue, displaced
 from ci_mlsnap.state.journal import open_runs
 from ci_mlsnap.trees.compare import differences
+from ci_mlsnap.trees.remove import remove_tree
 
 _NEWEST = 20
 """How many versions a displaced tree of unknown origin is compared with."""
@@ -28,7 +29,8 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
     """
     if not driver.volume_id:
         return 0  # before first use nothing is left over, and the store may yet be refused
-    unfinished = driver.unfinished()  # before anything else: what is begun after this belongs to the living
+    # Listed before anything else: what is begun after this belongs to the living.
+    unfinished, cut_off = driver.unfinished(), begun_workspaces(_store(driver))
     leases.free_orphans(driver)
     recovered = _recover_runs(hands, driver)
     try:
@@ -36,12 +38,18 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
             if not open_runs(driver.state_folder()):
                 for token in unfinished:
                     driver.discard(token)
+                for workspace in cut_off:
+                    remove_tree(workspace)
             for tree in driver.trash():
                 _purge(hands, driver, tree, identity)
-            remove_old(driver, driver.state_folder().parent, before=hands.clock() - hands.timing.workspace_kept)
+            remove_old(driver, _store(driver), before=hands.clock() - hands.timing.workspace_kept)
     except Busy:
         pass  # somebody works there; the next command tidies
     return recovered
+
+
+def _store(driver: Driver) -> Path:
+    return driver.state_folder().parent
 
 
 def _recover_runs(hands: Hands, driver: Driver) -> int:

@@ -71,6 +71,11 @@ def show(repository: Repository, plan: Plan, run_id: str) -> str:
     return ""
 
 
+def begun_workspaces(store: Path) -> list[Path]:
+    """Give the workspaces that are being made, or were when their run was cut off."""
+    return sorted((store / "work").glob(".mlsnap-*"))
+
+
 def remove_old(driver: Driver, store: Path, *, before: float) -> None:
     """Remove workspaces of ended runs that were last written to before a time, in seconds since the epoch."""
     for workspace, _run in _left(driver, store / "work"):
