@@ -1,8 +1,9 @@
-"""`python -m benchmarks`: measure every bar; print figure, bar and verdict. Tells and never judges: exit code 0."""
+"""`python -m benchmarks`: measure every bar; print figure, bar, verdict. Tells and never judges: exit code 0."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ RESULTS = Path(__file__).with_name("results.md")
 def main() -> int:
     """Measure, print, and keep the table where that is asked."""
     wishes = _wishes()
-    bars = []
+    bars, load = [], os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="mlsnap-bench-", dir=wishes.where) as scratch:
         file_system = file_system_of(Path(scratch))
         print(f"measuring below {scratch} ({file_system}); {'short' if wishes.short else 'full'} form", flush=True)
@@ -30,7 +31,7 @@ def main() -> int:
             print(line_of(bar), flush=True)
             bars.append(bar)
     if wishes.write:
-        page = page_of(bars, short=wishes.short, rounds=wishes.rounds, file_system=file_system)
+        page = page_of(bars, short=wishes.short, rounds=wishes.rounds, file_system=file_system, load=load)
         write_page(RESULTS, page)
         print(f"written: {RESULTS}")
     return 0

@@ -27,14 +27,14 @@ def cells_of(bar: Bar) -> tuple[str, ...]:
     return bar.what, bar.tree, figure, f"{least} .. {most}", limit, bar.verdict, bar.note
 
 
-def page_of(bars: Sequence[Bar], *, short: bool, rounds: int, file_system: str) -> str:
-    """The whole page, in Markdown."""
+def page_of(bars: Sequence[Bar], *, short: bool, rounds: int, file_system: str, load: float) -> str:
+    """The whole page, in Markdown. `load` is how many processes wanted to run when measuring began."""
     rows = [HEADER, ("---",) * len(HEADER), *map(cells_of, bars)]
     form = "short form" if short else "full form"
     facts = (
         f"{datetime.now(UTC):%Y-%m-%d}, {form}, {rounds} rounds for copies; Python {platform.python_version()}, "
         f"{os.cpu_count()} processors ({platform.machine()}), Linux {platform.release().split('-')[0]}, "
-        f"{file_system}."
+        f"{file_system}; load {load:.1f} at the start."
     )
     missed = sum(bar.verdict == "MISSED" for bar in bars)
     told = "All bars are met." if not missed else f"{missed} of the bars missed."
