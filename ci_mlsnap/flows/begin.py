@@ -69,8 +69,8 @@ def _is_overtaken(driver: Driver, plan: Plan) -> bool:
 def _opened(project: Project, plan: Plan, run_id: str, *, phases: bool, stop: Callable[[], bool]) -> Begun:
     hands, driver = project.hands, project.driver
     run = Run.create(driver.state_folder(), plan, run_id)
+    pointers.point(hands.pointers, run)  # first: what is begun in phases, `finish` must be able to find
     run.note("begun", host=socket.gethostname(), way=driver.capabilities.way, phases=phases)
-    pointers.point(hands.pointers, run)
     try:
         if plan.action == "train":
             _say_pending(hands, driver, plan)

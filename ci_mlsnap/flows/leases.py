@@ -187,9 +187,10 @@ def is_living(hands: Hands, driver: Driver, run: Run) -> bool:
     """Tell whether somebody may still work on the run: it has a lease that counts.
 
     Between phases no process is there, so only the lease's end says that nobody goes on with the run; a run
-    of one process is over when that process is.
+    of one process is over when that process is, and so is one whose `begin` was cut off.
     """
-    phases = bool((run.facts("begun") or {}).get("phases"))
+    handed_on = run.plan.action != "train" or run.facts("prepared") is not None
+    phases = handed_on and bool((run.facts("begun") or {}).get("phases"))
     here = this_process()
     return any(
         taken.expires > hands.clock() and (phases or not proven_dead(taken.holder, here))
