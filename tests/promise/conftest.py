@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ci_mlsnap.demo.github import GitHubLookAlike
-from tests.conftest import GitRepository
+from tests.conftest import IN_CI, GitRepository
 from tests.promise.checking import everything_of, faults_of, manifest_of
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,10 @@ cp weights.txt "$MLSNAP_MODEL_DIR/model.bin"
 [ -e "$MLSNAP_MODEL_DIR/vocabulary.txt" ] || echo words > "$MLSNAP_MODEL_DIR/vocabulary.txt"
 echo '{"accuracy": 0.9}' > "$MLSNAP_METRICS"
 """
+
+
+POINTS = 60 if IN_CI else 12
+"""How many points of a scenario are tried; with `MLSNAP_TEST_EVERY_POINT=true` in the environment it is all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +220,13 @@ def runs(pid: int) -> bool:
         return False
 
 
+def points(total: int, part: int = 0, parts: int = 1, *, most: int = POINTS) -> Iterator[int]:
+    """Give the effects, of so many, before which this part of a test kills."""
+    every = os.environ.get("MLSNAP_TEST_EVERY_POINT") == "true"
+    step = 1 if every else max(1, total // most)
+    yield from range(1 + part * step, total + 1, step * parts)
+
+
 @pytest.fixture
 def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
     """Give `make_stage(shared=…)`: a private volume, or a shared one with a view, and a first commit."""
@@ -248,6 +259,7 @@ def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
                 "MLSNAP__FORGE__URL": server.url,
                 "MLSNAP__FORGE__REPOSITORY": REPOSITORY,
                 "MLSNAP_GITHUB_TOKEN": TOKEN,
+                "MLSNAP__LEASE__WAIT": f"{PATIENCE:.0f}s",
             }
             return Stage(
                 repository=repository,

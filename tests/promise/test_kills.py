@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.conftest import IN_CI
 from tests.promise.checking import content_of
-from tests.promise.conftest import Stage
+from tests.promise.conftest import Stage, points
 
 MakeStage = Callable[..., Stage]
 SLICES = 4 if IN_CI else 2
 """The points of one scenario are spread over so many tests, which xdist spreads over processors."""
-POINTS = 12
-"""How many points of a scenario are tried here; in CI it is all of them."""
 
 KILLED = -9
-
-
-def points(total: int, part: int) -> Iterator[int]:
-    """Give the effects before which this part kills."""
-    step = 1 if IN_CI else max(1, total // POINTS)
-    yield from range(1 + part * step, total + 1, step * SLICES)
 
 
 @pytest.mark.parametrize("part", range(SLICES))
@@ -33,7 +25,7 @@ def test_a_run_killed_at_any_step_ends_in_one_whole_version(make_stage: MakeStag
     stage.another_commit("rehearsal")
     total = len(stage.mlsnap("run").effects)
     assert total > 100
-    for point in points(total, part):
+    for point in points(total, part, SLICES):
         sha = stage.another_commit(f"killed at {part}.{point}")
         killed = stage.mlsnap("run", kill_at=point)
         assert killed.code in (KILLED, 0), killed.text
@@ -72,7 +64,7 @@ def test_a_shared_volume_is_one_whole_version_whatever_kills_the_run(make_stage:
     stage.another_commit("rehearsal")
     total = len(stage.mlsnap("run").effects)
     known.add(b"rehearsal\n")
-    for point in points(total, part):
+    for point in points(total, part, SLICES):
         weights = f"killed at {part}.{point}"
         known.add(f"{weights}\n".encode())
         sha = stage.another_commit(weights)
@@ -104,7 +96,7 @@ def test_a_restore_killed_at_any_step_loses_no_work_and_can_be_done_again(
     (stage.volume / "notes.txt").write_text("rehearsal")
     total = len(stage.mlsnap("restore", versions[0][1]).effects)
     assert total > 40
-    for number, point in enumerate(points(total, part), start=1):
+    for number, point in enumerate(points(total, part, SLICES), start=1):
         weights, sha = versions[number % 2]
         unsaved = f"unsaved before {part}.{point}"
         (stage.volume / "notes.txt").write_text(unsaved)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.promise.conftest import REPOSITORY, TOKEN, Done, Stage
+from tests.promise.conftest import POINTS, REPOSITORY, TOKEN, Done, Stage, points
 
 MakeStage = Callable[..., Stage]
 SECRET = {"MLSNAP_GITHUB_TOKEN": TOKEN}
+PHASES = ("begin", "train", "conclude")
 OUTPUTS = {
     *("conclusion", "sha", "snapshot-name", "snapshot-path", "manifest-digest"),
     *("gate", "metrics", "reused", "queued", "result"),
@@ -40,6 +41,10 @@ class Job:
             Path(path).touch()
         environment = {**self.environment, **files, **(SECRET if secrets else {})}
         return self.stage.mlsnap(*arguments, environment=environment, kill_at=kill_at)
+
+    def event(self, payload: Mapping[str, Any]) -> None:
+        """Let the next steps be of another event."""
+        (self.folder / "event.json").write_text(json.dumps(payload))
 
     def begin(self) -> str:
         """Begin, and give the plan's digest as the step's output has it."""
@@ -298,40 +303,38 @@ def test_a_merge_that_ci_checked_out_is_not_what_is_trained(stage: Stage) -> Non
     assert stage.repository.git("worktree", "list", "--porcelain").count("worktree ") <= 2
 
 
-@pytest.mark.parametrize("phase", ["begin", "train", "conclude"])
-@pytest.mark.parametrize("when", ["early", "in the middle", "late"])
-def test_finish_ends_what_a_killed_step_left(stage: Stage, phase: str, when: str) -> None:
-    sha = stage.repository.head()
+@pytest.mark.parametrize("phase", PHASES)
+def test_finish_ends_what_a_killed_step_left(stage: Stage, phase: str) -> None:
     work = job(stage, "push", push(stage))
-    code, plan = 0, ""
-    for name in ("begin", "train", "conclude"):
-        arguments = [name] + (["--plan", plan] if plan else [])
-        if name == phase:
-            code = kill(work, arguments, when)
-            break
-        assert work.step(*arguments, secrets=name != "train").code == 0
-        plan = work.outputs().get("plan", plan)
-    assert code == -9
-    finished = work.step("finish", secrets=True)
-    assert finished.code == 0, finished.text
-    stage.require_truth()
-    if phase != "begin":
+    total = len(until(work, phase).effects)
+    assert total > 5
+    work.step("finish", secrets=True)
+    for point in points(total, most=POINTS // 2):
+        sha = stage.another_commit(f"{phase} killed at {point}")
+        work.event(push(stage))
+        assert until(work, phase, kill_at=point).code in (-9, 0)
+        finished = work.step("finish", secrets=True)
+        assert finished.code == 0, f"{phase} killed before effect {point}\n{finished.text}"
+        stage.require_truth()
+        said = stage.states(sha)
+        assert not said or said[-1] == ("success" if stage.versions(sha) else "error"), said
+        assert work.step("finish", secrets=True).code == 0
+        assert stage.states(sha) == said
+        again = work.step("run", secrets=True)
+        assert again.code == 0, f"{phase} killed before effect {point}\n{again.text}"
+        assert stage.states(sha)[-1] == "success"
+        stage.require_truth()
         stage.require_rest()
-    states = stage.states(sha)
-    assert not states or states[-1] == ("success" if stage.versions(sha) else "error"), states
-    before = stage.states(sha)
-    assert work.step("finish", secrets=True).code == 0
-    assert stage.states(sha) == before
-    again = work.step("run", secrets=True)
-    assert again.code == 0, again.text
-    assert stage.states(sha)[-1] == "success"
-    stage.require_truth()
-    stage.require_rest()
 
 
-_EFFECTS = {"begin": (5, 60, 75), "train": (2, 4, 6), "conclude": (3, 45, 95)}
-
-
-def kill(work: Job, arguments: list[str], when: str) -> int:
-    point = dict(zip(("early", "in the middle", "late"), _EFFECTS[arguments[0]], strict=True))[when]
-    return work.step(*arguments, secrets=arguments[0] != "train", kill_at=point).code
+def until(work: Job, phase: str, *, kill_at: int = 0) -> Done:
+    """Do the steps of a job up to this one, which may be killed."""
+    plan: list[str] = []
+    for name in PHASES:
+        last = name == phase
+        done = work.step(name, *plan, secrets=name != "train", kill_at=kill_at if last else 0)
+        if last:
+            return done
+        assert done.code == 0, done.text
+        plan = plan or ["--plan", work.outputs()["plan"]]
+    raise AssertionError(phase)

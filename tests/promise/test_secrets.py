@@ -162,7 +162,7 @@ def test_hostile_metrics_and_output_stay_text_everywhere(work: Job) -> None:
         'echo trained > "$MLSNAP_MODEL_DIR/model.bin"\n',
     }
     sha = stage.repository.commit("hostile metrics", files)
-    (work.folder / "event.json").write_text(json.dumps(push(stage)))
+    work.event(push(stage))
     begun, trained, concluded = steps(work)
     assert begun.code == 0
     before, _, after = trained.stdout.partition("::stop-commands::")
@@ -186,7 +186,7 @@ def test_a_changed_pointer_folder_makes_conclude_write_nowhere_else(work: Job, t
     pointers = work.folder / "temp" / "mlsnap"
     script = f'echo x > "$MLSNAP_MODEL_DIR/model.bin"\nmv {pointers} {pointers}.old; ln -s {outside} {pointers}\n'
     stage.train_with(script)
-    (work.folder / "event.json").write_text(json.dumps(push(stage)))
+    work.event(push(stage))
     said = steps(work)
     assert said[-1].code != 0
     assert list(outside.iterdir()) == []
