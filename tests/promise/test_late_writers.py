@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
 
-from tests.promise.conftest import Stage
+from ci_mlsnap.training.descendants import Descendants, processes
+from tests.promise.conftest import Stage, eventually, runs
 
 MakeStage = Callable[..., Stage]
 
@@ -54,3 +56,22 @@ def test_children_that_end_by_themselves_are_waited_for(make_stage: MakeStage) -
     done = stage.mlsnap("run")
     assert done.code == 0, done.text
     assert (stage.volume / ".snapshot" / sha / "model.bin").read_text() == "late\n"
+
+
+def test_a_child_that_was_forked_behind_the_list_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first list has the parent, which has ended, but not yet the child that it left behind."""
+    with Descendants() as descendants:
+        parent = subprocess.Popen(
+            ("sh", "-c", "sleep 1000 > /dev/null & echo $!"), stdout=subprocess.PIPE, text=True
+        )
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.stdout.close()
+        eventually(lambda: not runs(parent.pid), "the parent has ended")
+        lists = [[process for process in processes() if process.pid != child]]
+        monkeypatch.setattr(
+            "ci_mlsnap.training.descendants.processes", lambda: lists.pop() if lists else processes()
+        )
+        assert descendants.alive() == {child}
+        assert descendants.kill() == 0
+        assert parent.wait() == 0
