@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import GitRepository
 from tests.flows.conftest import MakePlace, Place
 
 
-@pytest.mark.parametrize("command", [("run",), ("status",), ("recover",), ("checkout", "HEAD"), ("init",)])
-def test_outside_of_a_repository_each_command_says_so(
-    make_place: MakePlace, tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    outside = tmp_path / "outside"
+def test_outside_of_a_repository_each_command_says_so(make_place: MakePlace, tmp_path: Path) -> None:
+    outside, place = tmp_path / "outside", make_place()
     outside.mkdir()
-    make_place().refused("not-a-repository", 2, *command, cwd=outside)
+    for command in (("run",), ("status",), ("recover",), ("checkout", "HEAD"), ("init",)):
+        place.refused("not-a-repository", 2, *command, cwd=outside)
     assert list(outside.iterdir()) == []
 
 
@@ -61,44 +57,38 @@ def test_uncommitted_settings_make_a_tree_dirty_too(trained: Place) -> None:
         assert "mlsnap.toml" in trained.refused("dirty-tree", 40).error[0]
 
 
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ('train = "true"\n[train2]\n', "train2"),
-        ('[train]\ncomand = "true"\n', "train.command"),
-        ("train = 7\n", "train.command"),
-        ('[train]\ncommand = "true"\ntimeout = "soon"\n', "train.timeout"),
-        ('train = "true"\n[gates.accuracy]\nmin = "high"\n', "gates.accuracy.min"),
-        ('train = "true"\n[volumes.models]\npath = "models"\n[volumes.others]\npath = "others"\n', "volumes"),
-        ('train = "true"\n[volumes.models]\ndriver = "floppy"\n', "local"),
-        ('train = "true\n', "mlsnap.toml"),
-    ],
-    ids=["a table", "a misspelt key", "a number", "a duration", "a bound", "two volumes", "a driver", "no TOML"],
-)
-def test_settings_that_cannot_be_are_refused_by_name(trained: Place, settings: str, told: str) -> None:
-    sha = trained.configure(settings)
-    with trained.nothing_changed():
-        said = trained.refused("config-invalid", 2)
-    assert told in said.stderr and "mlsnap.toml" in said.stderr
-    assert trained.states(sha) == []
+_WRONG_SETTINGS = {
+    'train = "true"\n[train2]\n': "train2",
+    '[train]\ncomand = "true"\n': "train.command",
+    "train = 7\n": "train.command",
+    '[train]\ncommand = "true"\ntimeout = "soon"\n': "train.timeout",
+    'train = "true"\n[gates.accuracy]\nmin = "high"\n': "gates.accuracy.min",
+    'train = "true"\n[volumes.models]\npath = "models"\n[volumes.others]\npath = "others"\n': "volumes",
+    'train = "true"\n[volumes.models]\ndriver = "floppy"\n': "local",
+    'train = "true\n': "mlsnap.toml",
+}
+"""Unknown keys, wrong types, an impossible combination, no TOML at all: and what the error must name."""
 
 
-@pytest.mark.parametrize(
-    ("key", "settings"),
-    [
-        ("forge.url", 'forge.url = "http://127.0.0.1:1"\ntrain = "sh train.sh"\n'),
-        ("forge.repository", 'forge.repository = "others/repository"\ntrain = "sh train.sh"\n'),
-        ("on_fork", 'on_fork = "fail"\ntrain = "sh train.sh"\n'),
-    ],
-)
-def test_a_key_at_the_wrong_level_is_refused_and_no_token_is_sent_there(
-    trained: Place, key: str, settings: str
-) -> None:
-    trained.configure(settings)
+def test_settings_that_cannot_be_are_refused_by_name(trained: Place) -> None:
+    for settings, told in _WRONG_SETTINGS.items():
+        sha = trained.configure(settings)
+        with trained.nothing_changed():
+            said = trained.refused("config-invalid", 2)
+        assert told in said.stderr and "mlsnap.toml" in said.stderr, settings
+        assert trained.states(sha) == []
+
+
+def test_a_key_at_the_wrong_level_is_refused_and_no_token_is_sent_there(trained: Place) -> None:
     asked = len(trained.server.received)
-    with trained.nothing_changed():
-        said = trained.refused("config-level", 2)
-    assert key in said.stderr
+    for key, value in (
+        ("forge.url", "http://127.0.0.1:1"),
+        ("forge.repository", "others/repository"),
+        ("on_fork", "fail"),
+    ):
+        trained.configure(f'{key} = "{value}"\ntrain = "sh train.sh"\n')
+        with trained.nothing_changed():
+            assert key in trained.refused("config-level", 2).stderr
     assert len(trained.server.received) == asked
 
 

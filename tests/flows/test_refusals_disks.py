@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.conftest import LoopMount
-from tests.flows.conftest import MakePlace, Place
+from tests.flows.conftest import QUIET, MakePlace, Place
 
 MODEL = """\
 set -eu
@@ -40,7 +40,7 @@ def test_a_disk_too_small_for_another_version_is_found_before_training(
 ) -> None:
     root = loop_mount("ext4", size_mb=16)
     place = _on(root, make_place, size="3M")
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     first = place.repository.head()
     _fill(root, leave=1 << 20)
     sha = place.commit("second")
@@ -70,7 +70,7 @@ def test_a_disk_that_is_full_stops_a_run_before_it_trains(make_place: MakePlace,
 def test_a_disk_that_gets_full_by_the_model_loses_no_version(make_place: MakePlace, loop_mount: LoopMount) -> None:
     root = loop_mount("ext4", size_mb=24)
     place = _on(root, make_place)
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     first = place.repository.head()
     sha = place.commit(**{"size.txt": "14M"})
     place.refused("storage-full", 20)
@@ -79,7 +79,7 @@ def test_a_disk_that_gets_full_by_the_model_loses_no_version(make_place: MakePla
     place.snapshot(first)
     assert [name for name in place.snapshots() if name.startswith(".partial-")] == []
     sha = place.commit(**{"size.txt": "200K"})
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     place.snapshot(sha)
     place.require_rest()
 
@@ -87,9 +87,12 @@ def test_a_disk_that_gets_full_by_the_model_loses_no_version(make_place: MakePla
 def test_training_that_meets_a_full_disk_fails_as_itself(make_place: MakePlace, loop_mount: LoopMount) -> None:
     root = loop_mount("ext4", size_mb=16)
     place = _on(root, make_place)
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     first = place.repository.head()
-    sha = place.commit(**{"size.txt": "100M"})
+    write = (
+        'head -c 100M /dev/zero > "$MLSNAP_MODEL_DIR/model.bin" || { rm "$MLSNAP_MODEL_DIR/model.bin"; exit 1; }\n'
+    )
+    sha = place.repository.commit("too much", {"train.sh": write})
     with place.versions_kept():
         place.refused("training-failed", 10)
     assert place.states(sha) == ["pending", "failure"]
@@ -105,7 +108,7 @@ def test_a_disk_that_is_read_only_is_found_before_training_and_can_be_looked_at(
 ) -> None:
     root = loop_mount("ext4", size_mb=16)
     place = _on(root, make_place)
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     first = place.repository.head()
     sha = place.commit("second")
     _remount(root, "ro")
@@ -117,7 +120,7 @@ def test_a_disk_that_is_read_only_is_found_before_training_and_can_be_looked_at(
         assert "read-only" in place.mlsnap("doctor", expect=20).stdout
     assert place.states(sha) == []
     _remount(root, "rw")
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     place.snapshot(sha)
 
 
@@ -126,7 +129,7 @@ def test_a_disk_that_becomes_read_only_during_training_loses_no_version(
 ) -> None:
     root = loop_mount("ext4", size_mb=16)
     place = _on(root, make_place)
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     first = place.repository.head()
     sha = place.repository.commit("read-only", {"train.sh": f"{MODEL}sync\nmount -o remount,ro '{root}'\n"})
     place.refused("storage-read-only", 20)
@@ -135,6 +138,6 @@ def test_a_disk_that_becomes_read_only_during_training_loses_no_version(
     _remount(root, "rw")
     assert sha not in place.snapshots()
     sha = place.repository.commit("written again", {"train.sh": MODEL, "size.txt": "200K"})
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     place.snapshot(sha)
     place.require_rest()

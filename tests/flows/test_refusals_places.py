@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import LoopMount, need
-from tests.flows.conftest import MakePlace, Place
+from tests.flows.conftest import QUIET, MakePlace, Place
 
 # -- volumes -------------------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ def test_a_volume_of_another_id_is_refused_by_every_command_that_would_write_the
 def test_a_checkout_leaves_the_code_where_it_is_when_the_model_cannot_follow(trained: Place) -> None:
     first = trained.repository.head()
     trained.commit("second")
-    trained.mlsnap("run")
+    trained.mlsnap("run", env=QUIET)
     (trained.volume / ".mlsnap" / "volume.json").unlink()
     (trained.volume / ".mlsnap").rmdir()
     (trained.volume / ".mlsnap").write_text("somebody's own")
@@ -90,7 +90,7 @@ def test_a_checkout_leaves_the_code_where_it_is_when_the_model_cannot_follow(tra
 
 def test_a_volume_of_another_store_is_refused(make_place: MakePlace, tmp_path: Path) -> None:
     first = make_place("first", shared=True)
-    first.mlsnap("run")
+    first.mlsnap("run", env=QUIET)
     second = make_place("second", shared=True, volume=first.volume)
     second.configure(
         f'train = "sh train.sh"\n[volumes.models]\npath = "{first.volume}"\nstore = "{tmp_path / "store"}"\n'
@@ -101,7 +101,7 @@ def test_a_volume_of_another_store_is_refused(make_place: MakePlace, tmp_path: P
 
 def test_a_volume_of_another_model_is_refused(make_place: MakePlace) -> None:
     place = make_place(shared=True)
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     other = make_place("other", shared=True, volume=place.volume)
     other.configure(f'model = "letters"\n{(other.folder / "mlsnap.toml").read_text()}')
     with place.nothing_changed(), other.nothing_changed():

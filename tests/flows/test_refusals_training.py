@@ -13,6 +13,13 @@ from tests.flows.conftest import Place
 WRITE = 'echo other > "$MLSNAP_MODEL_DIR/weights.txt"\n'
 
 
+@pytest.fixture
+def isolated(trained: Place) -> Place:
+    """Give a place with a version that trains in workspaces, so that no failure is in the next one's way."""
+    trained.configure('train = "sh train.sh"\n[volumes.models]\npath = "models"\nisolation = "workspace"\n')
+    return trained
+
+
 def _refuse(place: Place, slug: str, code: int, state: str = "failure") -> str:
     """Run, and hold that the run is refused with this error, and that the commit says so in one last status."""
     sha = place.repository.head()
@@ -26,11 +33,11 @@ def _refuse(place: Place, slug: str, code: int, state: str = "failure") -> str:
 # -- the command ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ['["no-such-program"]', '"no-such-program"', '["./train.sh"]'])
-def test_a_training_command_that_is_missing_or_not_executable(trained: Place, command: str) -> None:
-    trained.configure(f"train = {command}\n")
-    _refuse(trained, "command-missing", 10)
-    assert trained.mlsnap("recover", "--json").facts["changed"] is False
+def test_a_training_command_that_is_missing_or_not_executable(trained: Place) -> None:
+    for command in ('["no-such-program"]', '"no-such-program"', '["./train.sh"]'):
+        trained.configure(f"train = {command}\n")
+        _refuse(trained, "command-missing", 10)
+        assert trained.mlsnap("recover", "--json").facts["changed"] is False
 
 
 def test_a_failing_training_leaves_its_files_and_the_way_back(trained: Place) -> None:
@@ -81,44 +88,41 @@ def test_a_writer_that_is_left_behind_is_ended_and_its_half_file_is_no_version(t
 
 # -- metrics -------------------------------------------------------------------------------------------
 
-_METRICS = {
+_CONTENTS = {
     "truncated": 'printf %s \'{"accuracy": 0.\' > "$MLSNAP_METRICS"',
     "no JSON": 'echo accuracy=0.9 > "$MLSNAP_METRICS"',
-    "an empty file": ': > "$MLSNAP_METRICS"',
+    "empty": ': > "$MLSNAP_METRICS"',
     "bytes": 'head -c 300 /dev/urandom > "$MLSNAP_METRICS"',
+    "deeply nested": 'head -c 100000 /dev/zero | tr "\\0" "[" > "$MLSNAP_METRICS"',
+}
+_NO_FILES = {
     "a FIFO": 'mkfifo "$MLSNAP_METRICS"',
     "10 GiB": 'truncate -s 10G "$MLSNAP_METRICS"',
     "a link": 'ln -s /etc/hostname "$MLSNAP_METRICS"',
     "a device": 'ln -s /dev/zero "$MLSNAP_METRICS"',
     "a folder": 'mkdir "$MLSNAP_METRICS"',
-    "deeply nested": 'head -c 100000 /dev/zero | tr "\\0" "[" > "$MLSNAP_METRICS"',
 }
 
 
-@pytest.mark.parametrize("writes", _METRICS.values(), ids=_METRICS.keys())
-def test_metrics_that_cannot_be_used_make_no_version(trained: Place, writes: str) -> None:
-    trained.train_with(f"{WRITE}{writes}\n")
-    said = _refuse(trained, "metrics-invalid", 11)
-    assert "metrics.json" in said
+@pytest.mark.parametrize("metrics", [_CONTENTS, _NO_FILES], ids=["by what they hold", "by what they are"])
+def test_metrics_that_cannot_be_used_make_no_version(isolated: Place, metrics: dict[str, str]) -> None:
+    for writes in metrics.values():
+        isolated.train_with(f"{WRITE}{writes}\n")
+        assert "metrics.json" in _refuse(isolated, "metrics-invalid", 11), writes
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "null", '"high"'])
-def test_a_metric_that_is_no_number_misses_its_gate(trained: Place, value: str) -> None:
-    before = trained.snapshots()
-    trained.repository.commit(
-        "a gate",
-        {
-            "mlsnap.toml": 'train = "sh train.sh"\n[gates.accuracy]\nmin = 0.5\n',
-            "train.sh": f'{WRITE}echo \'{{"accuracy": {value}}}\' > "$MLSNAP_METRICS"\n',
-        },
-    )
-    sha = trained.repository.head()
-    said = trained.refused("gate-missed", 12)
-    assert "accuracy" in said.error[0]
-    assert trained.states(sha) == ["pending", "failure"]
-    assert trained.snapshots() == sorted([*before, sha])
-    trained.snapshot(sha)
-    trained.snapshot(trained.repository.git("rev-parse", "HEAD^"))
+def test_a_metric_that_is_no_number_misses_its_gate(trained: Place) -> None:
+    made = trained.snapshots()
+    trained.configure('train = "sh train.sh"\n[gates.accuracy]\nmin = 0.5\n')
+    for value in ("NaN", "Infinity", "-Infinity", "null", '"high"'):
+        sha = trained.train_with(f'{WRITE}echo \'{{"accuracy": {value}}}\' > "$MLSNAP_METRICS"\n')
+        said = trained.refused("gate-missed", 12)
+        assert "accuracy" in said.error[0]
+        assert trained.states(sha) == ["pending", "failure"]
+        made.append(sha)
+        assert trained.snapshots() == sorted(made)
+    for name in made:
+        trained.snapshot(name)
     trained.require_rest()
 
 
@@ -142,10 +146,10 @@ _THINGS = {
 }
 
 
-@pytest.mark.parametrize("makes", _THINGS.values(), ids=_THINGS.keys())
-def test_what_no_snapshot_can_carry_is_refused_by_name(trained: Place, makes: str) -> None:
-    trained.train_with(f"{WRITE}{makes}\n")
-    assert "thing" in _refuse(trained, "tree-unsupported", 11)
+def test_what_no_snapshot_can_carry_is_refused_by_name(isolated: Place) -> None:
+    for makes in _THINGS.values():
+        isolated.train_with(f"{WRITE}{makes}\n")
+        assert "thing" in _refuse(isolated, "tree-unsupported", 11), makes
 
 
 def test_a_device_in_the_tree_is_refused(trained: Place, needs_root: None) -> None:
@@ -161,11 +165,11 @@ _LINKS = {
 }
 
 
-@pytest.mark.parametrize("makes", _LINKS.values(), ids=_LINKS.keys())
-def test_a_link_out_of_the_tree_is_refused(trained: Place, makes: str) -> None:
-    trained.train_with(f'{WRITE}cd "$MLSNAP_MODEL_DIR"\n{makes}\n')
-    said = _refuse(trained, "link-escapes", 11)
-    assert "out" in said and "root:" not in said
+def test_a_link_out_of_the_tree_is_refused(isolated: Place) -> None:
+    for makes in _LINKS.values():
+        isolated.train_with(f'{WRITE}cd "$MLSNAP_MODEL_DIR"\n{makes}\n')
+        said = _refuse(isolated, "link-escapes", 11)
+        assert "out" in said and "root:" not in said, makes
 
 
 def test_after_a_refusal_the_next_commit_is_trained_again(trained: Place) -> None:

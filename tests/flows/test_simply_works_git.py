@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import GitRepository
-from tests.flows.conftest import REPOSITORY, MakePlace, Place
+from tests.flows.conftest import QUIET, REPOSITORY, MakePlace, Place
 
 
 def _content(place: Place, name: str = "weights.txt") -> str:
@@ -55,7 +55,7 @@ def test_a_shallow_clone_that_knows_no_forge_says_what_to_set(place: Place, tmp_
     said = shallow.refused("no-commit", 2)
     assert "unshallow" in said.stderr and "project" in said.stderr
     shallow.configure(f'project = "my/digits"\n{(shallow.folder / "mlsnap.toml").read_text()}')
-    shallow.mlsnap("run")
+    shallow.mlsnap("run", env=QUIET)
     shallow.snapshot(shallow.repository.head())
 
 
@@ -63,7 +63,7 @@ def test_a_detached_head_is_trained_and_gone_back_to(trained: Place) -> None:
     first = trained.repository.head()
     second = trained.commit("second")
     trained.repository.git("checkout", "--quiet", "--detach", "HEAD")
-    trained.mlsnap("run")
+    trained.mlsnap("run", env=QUIET)
     trained.snapshot(second)
     assert "detached" in trained.mlsnap("status").stdout
     trained.mlsnap("checkout", first)
@@ -95,7 +95,7 @@ def test_submodules_belong_to_the_tree_that_is_trained(trained: Place, tmp_path:
     git = trained.repository.git
     git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library.path), "library")
     sha = trained.train_with('cat library/layers.txt > "$MLSNAP_MODEL_DIR/weights.txt"\n')
-    trained.mlsnap("run")
+    trained.mlsnap("run", env=QUIET)
     assert (trained.snapshot(sha) / "weights.txt").read_text() == "three"
     (trained.folder / "library" / "layers.txt").write_text("four")
     with trained.nothing_changed():
@@ -117,7 +117,7 @@ def test_two_work_trees_share_the_history_of_a_private_volume(trained: Place, tm
     other.mlsnap("recover")
     assert _content(other) == "first\n"
     second = other.commit("second")
-    other.mlsnap("run")
+    other.mlsnap("run", env=QUIET)
     assert _content(other) == "second"
     assert _content(trained) == "first\n", "the live tree of another work tree moved"
     assert "equals" in trained.mlsnap("status").stdout
@@ -133,14 +133,14 @@ def test_a_commit_of_the_same_tree_is_answered_without_training(trained: Place, 
     git = trained.repository.git
     if commit == "amended":
         trained.commit("second")
-        trained.mlsnap("run")
+        trained.mlsnap("run", env=QUIET)
         was = trained.repository.head()
         git("commit", "--quiet", "--amend", "--message=said better")
     else:
         git("checkout", "--quiet", "-b", "work")
         trained.commit("second")
         trained.commit("third")
-        trained.mlsnap("run")
+        trained.mlsnap("run", env=QUIET)
         was = trained.repository.head()
         git("checkout", "--quiet", "main")
         git("merge", "--quiet", "--squash", "work")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.conftest import MakePlace, Place
+from tests.flows.conftest import QUIET, MakePlace, Place
 from tests.promise.checking import content_of
 
 # -- ways to run ---------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ def test_a_command_as_one_text_goes_through_a_shell(place: Place) -> None:
     text = """for name in "a b" "c"; do echo "$name" >> models/names; done && echo done > models/end"""
     place.volume.mkdir()
     place.configure(f"train = '{text}'\n")
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     assert (place.volume / "names").read_text() == "a b\nc\n"
 
 
@@ -133,12 +133,12 @@ def test_unsaved_work_is_kept_when_a_version_comes_back(trained: Place) -> None:
 
 def test_a_folder_that_a_script_makes_anew_stays_the_volume(trained: Place) -> None:
     sha = trained.train_with("rm -rf models; mkdir models; echo second > models/weights.txt\n")
-    trained.mlsnap("run")
+    trained.mlsnap("run", env=QUIET)
     trained.mlsnap("status")
     trained.mlsnap("recover")
     assert (trained.store / "snapshots" / sha / "weights.txt").read_text() == "second\n"
     trained.commit("third", **{"train.sh": 'cp weights.txt "$MLSNAP_MODEL_DIR/weights.txt"\n'})
-    trained.mlsnap("run")
+    trained.mlsnap("run", env=QUIET)
     trained.mlsnap("checkout", sha)
     assert (trained.volume / "weights.txt").read_text() == "second\n"
 
@@ -152,7 +152,7 @@ def test_an_isolated_private_volume_leaves_the_live_tree_alone_until_all_is_well
         trained.refused("training-failed", 10)
     assert (trained.volume / "weights.txt").read_text() == "first\n"
     sha = trained.train_with("echo second > models/weights.txt\n")
-    trained.mlsnap("run")
+    trained.mlsnap("run", env=QUIET)
     assert (trained.volume / "weights.txt").read_text() == "second\n"
     trained.snapshot(sha)
 
@@ -164,7 +164,7 @@ def test_an_isolated_private_volume_leaves_the_live_tree_alone_until_all_is_well
 def shared(make_place: MakePlace) -> Place:
     """Give a place whose volume is beside the checkout, with a view, and whose first commit is trained."""
     place = make_place(shared=True)
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     return place
 
 
@@ -172,7 +172,7 @@ def test_a_view_shows_the_version_and_moves_without_the_live_tree(shared: Place)
     first, view = shared.repository.head(), shared.folder / "models"
     assert os.path.samefile(view, shared.volume / ".snapshot" / first)
     second = shared.commit("second")
-    shared.mlsnap("run")
+    shared.mlsnap("run", env=QUIET)
     assert (view / "weights.txt").read_text() == "second"
     assert (shared.volume / "weights.txt").read_text() == "second", "a good run by hand moves the live tree"
     shared.mlsnap("checkout", first)
@@ -221,4 +221,4 @@ def test_a_reader_of_a_view_never_waits_for_a_run_or_sees_its_files(shared: Plac
         'echo half > "$MLSNAP_MODEL_DIR/weights.txt"\n'
         f'test "$(cat "{shared.volume}/weights.txt")" = first\n'
     )
-    shared.mlsnap("run")
+    shared.mlsnap("run", env=QUIET)

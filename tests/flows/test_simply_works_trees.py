@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import IN_CI, need
-from tests.flows.conftest import MLSNAP, Place
+from tests.flows.conftest import MLSNAP, QUIET, Place
 
 MIB = 1 << 20
 
@@ -131,7 +131,7 @@ def test_all_that_a_file_system_can_hold_comes_back_as_it_was(
     place: Place, needs_root: None, tmp_path: Path
 ) -> None:
     sha = _train(place, RICH)
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     before = _picture(place.volume)
     assert len(before) >= 50
     assert before[b"nothing"][-2] == [("user.origin", b"a \xff value")]
@@ -151,10 +151,10 @@ def test_all_that_a_file_system_can_hold_comes_back_as_it_was(
 
 def test_a_second_version_of_such_a_tree_shares_what_did_not_change(place: Place, needs_root: None) -> None:
     first = _train(place, RICH)
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     before = _picture(place.volume)
     second = _train(place, 'import os\nopen(os.environ["MLSNAP_MODEL_DIR"] + "/added", "w").write("more")\n')
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     kept = [place.snapshot(name) / "hard" / "one" for name in (first, second)]
     assert os.path.samefile(*kept)
     assert not os.path.samefile(kept[0], place.volume / "hard" / "one"), (
@@ -169,9 +169,9 @@ def test_a_file_of_two_names_that_is_changed_leaves_earlier_versions_alone(place
         "hard links", {"train.sh": "echo first > models/one; ln -f models/one models/two\n"}
     )
     (place.volume).mkdir()
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     second = place.train_with("echo second > models/one\n")
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     assert (place.snapshot(first) / "two").read_text() == "first\n"
     assert (place.snapshot(second) / "two").read_text() == "second\n"
     place.mlsnap("checkout", first)
@@ -180,7 +180,7 @@ def test_a_file_of_two_names_that_is_changed_leaves_earlier_versions_alone(place
 
 def test_a_tree_of_200_folders_one_in_another_comes_back(place: Place) -> None:
     _train(place, DEEP)
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     subprocess.run(("rm", "-rf", *map(str, place.volume.glob("d*"))), check=True)
     place.mlsnap("recover")
     found = subprocess.run(
@@ -193,7 +193,7 @@ def test_an_empty_model_folder_after_training_is_a_version_too(place: Place) -> 
     place.volume.mkdir()
     (place.volume / "old").write_text("old")
     sha = place.train_with("rm models/old\n")
-    place.mlsnap("run")
+    place.mlsnap("run", env=QUIET)
     assert place.mlsnap("show", sha, "--json").facts["files"] == []
 
 
@@ -218,7 +218,7 @@ def test_a_log_of_1_gib_needs_little_memory(place: Place) -> None:
     assert _most_memory(place, "run") < 100 * MIB
 
 
-@pytest.mark.parametrize("count", [5_000, 100_000])
+@pytest.mark.parametrize("count", [2_000, 100_000])
 def test_many_small_files_need_little_memory(place: Place, count: int) -> None:
     need(count < 10_000 or IN_CI, "takes a minute: done with CI=true")
     sha = _train(place, MANY.replace("COUNT", str(count)))
@@ -226,5 +226,5 @@ def test_many_small_files_need_little_memory(place: Place, count: int) -> None:
     assert place.mlsnap("show", sha, "--json").facts["header"]["files"] == count
     subprocess.run(("rm", "-rf", *map(str, place.volume.glob("[0-9]*"))), check=True)
     assert _most_memory(place, "recover") < 200 * MIB
-    assert len(list((place.volume / "4").iterdir())) == 1000
+    assert len(list((place.volume / "1").iterdir())) == 1000
     assert "equals" in place.mlsnap("status").stdout
