@@ -41,7 +41,8 @@ def finish(hands: Hands, driver: Driver, run: Run) -> Record | None:
 
 def _is_anothers(driver: Driver, run: Run) -> bool:
     """Tell whether another run has the commit, or made its version: this one must not cover what that says."""
-    return leases.are_taken_over(driver, run) or driver.get(SnapshotName.parse(run.plan.name)) is not None
+    found = driver.get(SnapshotName.parse(run.plan.name))
+    return leases.are_taken_over(driver, run) or (found is not None and found.marker is not None)
 
 
 def _made(driver: Driver, run: Run) -> Snapshot | None:
