@@ -134,7 +134,8 @@ def _prepare(project: Project, run: Run) -> None:
     view = workspace.show(project.repository, plan, run.run_id)
     model = workspace.places(plan, run.run_id).model
     walked = fingerprint(model) if plan.files_mode != "none" else ""
-    run.note("prepared", view=view, fingerprint=walked, resumed=resumed)
+    links = str(workspace.links_folder(project.repository))
+    run.note("prepared", view=view, links=links, fingerprint=walked, resumed=resumed)
     if resumed:
         text = "goes on with what an interrupted run of this commit had trained (--retrain starts anew)"
         project.hands.progress.step(Step(name="workspace", state="note", text=text))

@@ -23,7 +23,7 @@ from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
 from ci_mlsnap.flows.live import Identity
 from ci_mlsnap.flows.moving import move_live_tree
-from ci_mlsnap.flows.workspace import clear, link_view
+from ci_mlsnap.flows.workspace import clear, link_view, places
 from ci_mlsnap.ports import Driver, Snapshot, Step
 from ci_mlsnap.report.summary import summary
 from ci_mlsnap.state import live, pointers
@@ -130,7 +130,7 @@ def settle(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
         move_live_tree(hands, driver, name, path, identity_of(plan), wait=plan.lease_wait)
         run.note("advanced", version=plan.name)
         hands.progress.step(Step(name="advance", state="ok", text=f"{path} is now {name.short}"))
-    _settle_view(driver, run, name if good else None)
+    _settle_view(run, driver.view(name) if good else None)
 
 
 def close(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
@@ -176,7 +176,7 @@ def failed(
         return record
     if not stays_open:
         _mark_live(driver, run)
-        _settle_view(driver, run, None)
+        _settle_view(run, None)
     if not silent:
         status = announcing.concluded(run.plan, record)
         announced = announce(hands, driver, run.plan, status, hasty=outcome == "cancelled")
@@ -257,18 +257,21 @@ def _mark_live(driver: Driver, run: Run) -> None:
     live.write(driver.state_folder(), path, version=before.version, condition=condition, run=run.run_id)
 
 
-def _settle_view(driver: Driver, run: Run, name: SnapshotName | None) -> None:
-    """Point the checkout's view at the new version, or back to where it pointed before the run."""
-    plan, before = run.plan, (run.facts("prepared") or {}).get("view")
-    if plan.volume is None or not plan.volume.view or before is None:
+def _settle_view(run: Run, snapshot: Path | None) -> None:
+    """Point the checkout's view at the new version's snapshot, or back to where it pointed before the run."""
+    plan, prepared = run.plan, run.facts("prepared") or {}
+    if plan.volume is None or not plan.volume.view or plan.action != "train":
         return
-    view = Path(plan.volume.view)
-    if name is not None:
-        link_view(view, driver.view(name))
-    elif before:
-        link_view(view, Path(before))
-    else:
-        view.unlink(missing_ok=True)
+    view, before = Path(plan.volume.view), prepared.get("view")
+    made_in = Path(prepared["links"]) if prepared.get("links") else None
+    if snapshot is not None:
+        if before is not None:
+            link_view(view, snapshot, made_in=made_in)
+    elif view.is_symlink() and view.readlink() == places(plan, run.run_id).model:
+        if before:
+            link_view(view, Path(before), made_in=made_in)
+        else:
+            view.unlink()
 
 
 def _let_go(driver: Driver, run: Run, *, keep_model: bool) -> None:

@@ -13,7 +13,7 @@ from ci_mlsnap.flows.live import Identity, look_if_possible
 from ci_mlsnap.flows.moving import Moved, move_live_tree
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version
-from ci_mlsnap.flows.workspace import link_view
+from ci_mlsnap.flows.workspace import link_view, links_folder
 from ci_mlsnap.state import live
 
 
@@ -46,7 +46,7 @@ def restore(
                 hint=f"open {project.driver.view(name)}, set `view` in mlsnap.toml, use --to DIR, or --shared",
             )
         project.driver.read_back(name)
-        link_view(project.view, project.driver.view(name))
+        link_view(project.view, project.driver.view(name), made_in=links_folder(project.repository))
         return Back(answer=found, place=project.view)
     _require_volume(project)
     moved = move_live_tree(project.hands, project.driver, name, project.volume_path, identity(project), read=read)

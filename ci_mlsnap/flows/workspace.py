@@ -56,19 +56,29 @@ def fill(driver: Driver, plan: Plan, run_id: str) -> bool:
     return False
 
 
-def show(repository: Repository, plan: Plan, run_id: str) -> str:
-    """Let scripts find the workspace where they expect the model; give what the view pointed to before."""
+def show(repository: Repository, plan: Plan, run_id: str) -> str | None:
+    """Let scripts find the workspace where they expect the model; give what the view pointed to before.
+
+    None when the run has a work tree of its own: the checkout is another commit's, and keeps its view.
+    """
     assert plan.volume is not None and plan.training is not None
     where = places(plan, run_id)
     if where.worktree is not None:
         repository.add_worktree(plan.commit, where.worktree)
         inside = _inside(plan)
         if inside is not None:
-            _make_link(where.worktree / inside, where.model)
-        return ""
+            _make_link(where.worktree / inside, where.model, None)
+        return None
     if plan.volume.view and plan.volume.isolation == "workspace":
-        return link_view(Path(plan.volume.view), where.model)
+        return link_view(Path(plan.volume.view), where.model, made_in=links_folder(repository))
     return ""
+
+
+def links_folder(repository: Repository) -> Path:
+    """Make the folder for links on their way: a crash must leave none of them among the checkout's files."""
+    folder = repository.common_folder / "mlsnap" / ".links"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def begun_workspaces(store: Path) -> list[Path]:
@@ -97,8 +107,11 @@ def clear(driver: Driver, plan: Plan, run_id: str, *, keep_model: bool) -> None:
     remove_tree(where.out)
 
 
-def link_view(view: Path, target: Path) -> str:
-    """Point a view at a folder, atomically; give its earlier target. Raises `VolumeRefused` when it is no link."""
+def link_view(view: Path, target: Path, *, made_in: Path | None) -> str:
+    """Point a view at a folder, atomically; give its earlier target. Raises `VolumeRefused` when it is no link.
+
+    The link is made in the folder `made_in` where that is there, on the same file system; else beside its place.
+    """
     before = ""
     if view.is_symlink():
         before = str(view.readlink())
@@ -108,7 +121,7 @@ def link_view(view: Path, target: Path) -> str:
             safe="nothing was changed",
             hint="move it away; mlsnap makes the link",
         )
-    _make_link(view, target)
+    _make_link(view, target, made_in)
     return before
 
 
@@ -128,14 +141,17 @@ def _left(driver: Driver, work: Path) -> Iterator[tuple[Path, Run]]:
             yield workspace, run
 
 
-def _make_link(link: Path, target: Path) -> None:
+def _make_link(link: Path, target: Path, made_in: Path | None) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
-    beside = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
-    beside.symlink_to(target)
+    folder = link.parent
+    if made_in is not None and made_in.is_dir() and not made_in.is_symlink():
+        folder = made_in if made_in.stat().st_dev == folder.stat().st_dev else folder
+    made = folder / f".{link.name}.{secrets.token_hex(4)}"
+    made.symlink_to(target)
     try:
-        beside.replace(link)
+        made.replace(link)
     except OSError:
-        beside.unlink()
+        made.unlink()
         raise
 
 
