@@ -74,6 +74,7 @@ def test_a_shared_volume_is_one_whole_version_whatever_kills_the_run(make_stage:
         assert live["model.bin"] in known
         look_without_touching(stage)
         stage.require_truth()
+        assert stage.repository.git("status", "--porcelain") == ""
         again = stage.mlsnap("run")
         assert again.code == 0, f"killed before effect {point}\n{again.text}"
         stage.require_truth()

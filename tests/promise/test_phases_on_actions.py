@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -181,6 +182,21 @@ def test_training_that_fails_is_said_by_finish_where_the_job_stopped(stage: Stag
     stage.require_rest()
 
 
+def test_the_view_leads_to_the_workspace_and_back_when_training_fails(stage: Stage) -> None:
+    view = stage.repository.path / "models"
+    first = stage.repository.head()
+    assert stage.mlsnap("run").code == 0
+    assert view.resolve().name == first
+    stage.train_with(f"readlink {view} > {stage.folder}/during; exit 3\n")
+    work = job(stage, "push", push(stage))
+    plan = work.begin()
+    assert work.step("train", "--plan", plan, secrets=False).code == 10
+    assert (stage.folder / "during").read_text().startswith(str(stage.store / "work"))
+    assert work.step("finish", secrets=True).code == 0
+    assert view.resolve().name == first
+    assert stage.repository.git("status", "--porcelain") == ""
+
+
 def test_training_that_fails_is_said_by_conclude_too(stage: Stage) -> None:
     sha = stage.train_with("exit 3\n")
     work = job(stage, "push", push(stage))
@@ -299,6 +315,8 @@ def test_a_merge_that_ci_checked_out_is_not_what_is_trained(stage: Stage) -> Non
     assert stage.states(merge) == []
     assert stage.states(head) == ["pending", "success"]
     assert stage.repository.head() == merge
+    # The checkout is of another commit, so its view stays as it was.
+    assert not os.path.lexists(stage.repository.path / "models")
     stage.require_rest()
     assert stage.repository.git("worktree", "list", "--porcelain").count("worktree ") <= 2
 
