@@ -424,8 +424,10 @@ def test_a_writer_after_the_first_look_is_found_and_nothing_is_left(
 ) -> None:
     publish(driver, live, FIRST)
 
-    def copy_then_write(source: Path, destination: Path, *, reuse: Mapping[bytes, Reuse], digests: bool) -> Copied:
-        copied = copy_tree(source, destination, reuse=reuse, digests=digests)
+    def copy_then_write(
+        source: Path, destination: Path, *, reuse: Mapping[bytes, Reuse], digests: bool, put_away: bool
+    ) -> Copied:
+        copied = copy_tree(source, destination, reuse=reuse, digests=digests, put_away=put_away)
         match change:
             case "in place":
                 _flip(live / "weights.bin")
