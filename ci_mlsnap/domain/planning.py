@@ -172,6 +172,7 @@ def _training(plan: Plan, facts: Facts, rules: Rules, wishes: Wishes, training: 
     # one checked out, needs a work tree of its own, where the volume's path leads to the workspace.
     elsewhere = facts.head != sha or (volume.private and volume.isolation == "workspace")
     isolation: Isolation = "workspace" if elsewhere else volume.isolation
+    advance = _advances(facts.event, rules) and not dirty
     return msgspec.structs.replace(
         plan,
         action="train",
@@ -179,7 +180,8 @@ def _training(plan: Plan, facts: Facts, rules: Rules, wishes: Wishes, training: 
         dirty=dirty,
         volume=msgspec.structs.replace(volume, isolation=isolation),
         training=msgspec.structs.replace(training, worktree=elsewhere, fresh=wishes.retrain),
-        advance=_advances(facts.event, rules) and not dirty,
+        advance=advance,
+        ancestors=tuple(facts.ancestors) if advance else (),
     )
 
 

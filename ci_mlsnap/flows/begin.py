@@ -70,7 +70,8 @@ def _opened(project: Project, plan: Plan, run_id: str, *, phases: bool, stop: Ca
     hands, driver = project.hands, project.driver
     run = Run.create(driver.state_folder(), plan, run_id)
     pointers.point(hands.pointers, run)  # first: what is begun in phases, `finish` must be able to find
-    run.note("begun", host=socket.gethostname(), way=driver.capabilities.way, phases=phases)
+    token = leases.commit_token(driver, plan)
+    run.note("begun", host=socket.gethostname(), way=driver.capabilities.way, phases=phases, token=token)
     try:
         if plan.action == "train":
             _say_pending(hands, driver, plan)

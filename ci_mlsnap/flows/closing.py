@@ -13,6 +13,7 @@ import msgspec
 from ci_mlsnap import errors
 from ci_mlsnap.domain import announcing
 from ci_mlsnap.domain import plan as plans
+from ci_mlsnap.domain.advancing import Advance, counts_descent
 from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
@@ -22,11 +23,11 @@ from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
 from ci_mlsnap.flows.live import Identity
-from ci_mlsnap.flows.moving import move_live_tree
+from ci_mlsnap.flows.moving import advance_live_tree
 from ci_mlsnap.flows.workspace import clear, link_view, places
 from ci_mlsnap.ports import Driver, Snapshot, Step
 from ci_mlsnap.report.summary import summary
-from ci_mlsnap.state import live, pointers
+from ci_mlsnap.state import advances, live, pointers
 from ci_mlsnap.state.journal import Run
 
 
@@ -125,12 +126,37 @@ def settle(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
     path = Path(plan.volume.path)
     good = record.outcome == "good"
     if plan.volume.isolation == "in-place":
+        advances.write(driver.state_folder(), path, _advance_of(run))
         live.write(driver.state_folder(), path, version=plan.name, condition="equal", run=run.run_id)
     elif good and plan.advance:
-        move_live_tree(hands, driver, name, path, identity_of(plan), wait=plan.lease_wait)
-        run.note("advanced", version=plan.name)
-        hands.progress.step(Step(name="advance", state="ok", text=f"{path} is now {name.short}"))
+        _advance(hands, driver, run, name, path)
     _settle_view(run, driver.view(name) if good else None)
+
+
+def _advance(hands: Hands, driver: Driver, run: Run, name: SnapshotName, path: Path) -> None:
+    """Move the live tree to the run's version, unless something newer is there by now."""
+    plan = run.plan
+    moved = advance_live_tree(
+        hands,
+        driver,
+        name,
+        path,
+        identity_of(plan),
+        _advance_of(run),
+        by_descent=counts_descent(plan.event),
+        wait=plan.lease_wait,
+    )
+    if moved is None:
+        text = f"{path} stays as it is: something newer than {name.short} is there"
+        hands.progress.step(Step(name="advance", state="note", text=text))
+        return
+    run.note("advanced", version=plan.name)
+    hands.progress.step(Step(name="advance", state="ok", text=f"{path} is now {name.short}"))
+
+
+def _advance_of(run: Run) -> Advance:
+    token = int((run.facts("begun") or {}).get("token", 0))
+    return Advance(token=token, commit=run.plan.commit, ancestors=run.plan.ancestors)
 
 
 def close(hands: Hands, driver: Driver, run: Run, record: Record) -> None:

@@ -25,6 +25,7 @@ from ci_mlsnap.errors import (
     ExitCode,
     GateMissed,
     LateWriter,
+    LeaseLost,
     MlsnapError,
     ModelUnchanged,
     StorageFailed,
@@ -74,6 +75,11 @@ def conclude(hands: Hands, driver: Driver, run: Run, *, plan_checked: bool) -> R
         raise
     record = msgspec.structs.replace(record, plan_digest=plans.digest(plan), plan_checked=plan_checked)
     closing.settle(hands, driver, run, record)
+    try:
+        leases.check(driver, run)  # again: whoever moves the live tree may have had to wait for another's move
+    except LeaseLost as error:
+        closing.failed(hands, driver, run, error)
+        raise
     announced = _announce(hands, driver, plan, record)
     record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
     closing.close(hands, driver, run, record)

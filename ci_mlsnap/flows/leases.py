@@ -82,6 +82,18 @@ def is_volume_taken(driver: Driver) -> bool:
     return lease.find(driver.state_folder(), VOLUME) is not None
 
 
+def volume_token(driver: Driver) -> int:
+    """The fencing token of whoever has the write lease; above those of all runs that began before it was taken."""
+    taken = lease.find(driver.state_folder(), VOLUME)
+    return taken.token if taken is not None else 0
+
+
+def commit_token(driver: Driver, plan: Plan) -> int:
+    """The fencing token of the run that has the commit, which says when it began."""
+    taken = lease.find(driver.state_folder(), f"commit-{plan.commit}")
+    return taken.token if taken is not None else 0
+
+
 def volume_held(hands: Hands, driver: Driver, *, wait: float = 0.0) -> AbstractContextManager[object]:
     """Hold the write lease during a block. Raises `Busy` when another has it for longer than `wait` seconds."""
     return lease.held(

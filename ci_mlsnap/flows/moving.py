@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ci_mlsnap.domain.advancing import Advance, is_overtaken
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import LinkEscapes, NoSuchVersion, TreeUnsupported
@@ -13,7 +15,7 @@ from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.live import Identity, keep, look_if_possible
 from ci_mlsnap.ports import Driver
-from ci_mlsnap.state import displaced, live
+from ci_mlsnap.state import advances, displaced, live
 from ci_mlsnap.trees.compare import differences
 
 
@@ -38,19 +40,42 @@ def move_live_tree(
     identity: Identity,
     *,
     read: bool = False,
-    wait: float = 0.0,
+    chosen: Sequence[str] | None = None,
 ) -> Moved:
     """Make the live tree equal to the version. Raises `Busy` while another changes it, `IntegrityDamage`.
 
     The tree is marked in change, durably, before anything happens; run again after a crash, it ends the same.
     What only the tree holds is kept as a snapshot of its own first. Without `read`, a file whose size and times
-    are the version's counts as the version's. `wait` in seconds.
+    are the version's counts as the version's. `chosen`: a person wants this version, before which came these
+    commits, so that runs that already began leave the tree there.
+    """
+    with leases.volume_held(hands, driver):
+        if chosen is not None:
+            choice = Advance(token=leases.volume_token(driver), ancestors=tuple(chosen))
+            advances.write(driver.state_folder(), path, choice)
+        return _moved(hands, driver, name, path, identity, read=read)
+
+
+def advance_live_tree(
+    hands: Hands,
+    driver: Driver,
+    name: SnapshotName,
+    path: Path,
+    identity: Identity,
+    advance: Advance,
+    *,
+    by_descent: bool,
+    wait: float,
+) -> Moved | None:
+    """Move the live tree as `move_live_tree` does, for a run; None when it is at something newer already.
+
+    That is looked at under the lease, so that of two runs the newer one has the last word. `wait` in seconds.
     """
     with leases.volume_held(hands, driver, wait=wait):
-        if _is_there(driver, name, path, read=read):
-            _mark(hands, driver, path, version=name)
-            return Moved(way="none")
-        return _move(hands, driver, name, path, identity, read=read)
+        if is_overtaken(advance, advances.read(driver.state_folder(), path), by_descent=by_descent):
+            return None
+        advances.write(driver.state_folder(), path, advance)
+        return _moved(hands, driver, name, path, identity)
 
 
 def keep_or_note(hands: Hands, driver: Driver, tree: Path, saved: str, identity: Identity, commit: str) -> str:
@@ -64,6 +89,15 @@ def keep_or_note(hands: Hands, driver: Driver, tree: Path, saved: str, identity:
         kept = keep(driver, tree, identity, commit=commit, now=hands.now())
     displaced.note(driver.state_folder(), tree, saved=kept or saved, now=hands.clock)
     return kept
+
+
+def _moved(
+    hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, *, read: bool = False
+) -> Moved:
+    if _is_there(driver, name, path, read=read):
+        _mark(hands, driver, path, version=name)
+        return Moved(way="none")
+    return _move(hands, driver, name, path, identity, read=read)
 
 
 def _move(

@@ -12,7 +12,7 @@ from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import Identity, look_if_possible
 from ci_mlsnap.flows.moving import Moved, move_live_tree
 from ci_mlsnap.flows.tidying import tidy
-from ci_mlsnap.flows.versions import find_version
+from ci_mlsnap.flows.versions import find_version, known_ancestors
 from ci_mlsnap.flows.workspace import link_view, links_folder
 from ci_mlsnap.state import live
 
@@ -35,6 +35,18 @@ def restore(
     whose size and times look unchanged. Raises `NoSuchVersion`, `Busy`, `IntegrityDamage`, `VolumeRefused`,
     `VolumeForeign`; unsaved work is kept first.
     """
+    return _restore(project, revision, shared=shared, nearest=nearest, read=read, chosen=True)
+
+
+def _restore(
+    project: Project,
+    revision: str,
+    *,
+    shared: bool = False,
+    nearest: bool = False,
+    read: bool = False,
+    chosen: bool = False,
+) -> Back:
     tidy(project.hands, project.driver, identity(project))
     found = find_version(project, revision, nearest=nearest)
     name = found.version.name
@@ -49,7 +61,10 @@ def restore(
         link_view(project.view, project.driver.view(name), made_in=links_folder(project.repository))
         return Back(answer=found, place=project.view)
     _require_volume(project)
-    moved = move_live_tree(project.hands, project.driver, name, project.volume_path, identity(project), read=read)
+    before = known_ancestors(project, found.version.header.commit) if chosen else None
+    moved = move_live_tree(
+        project.hands, project.driver, name, project.volume_path, identity(project), read=read, chosen=before
+    )
     return Back(answer=found, place=project.volume_path, moved=moved)
 
 
@@ -92,7 +107,7 @@ def recover(project: Project) -> Back | None:
     tree = look_if_possible(project.driver, project.volume_path, read=True)
     if tree is not None and tree.equal and tree.version == revision:
         return None
-    return restore(project, revision, nearest=not (recorded and recorded.version), read=True)
+    return _restore(project, revision, nearest=not (recorded and recorded.version), read=True)
 
 
 def _require_volume(project: Project) -> None:

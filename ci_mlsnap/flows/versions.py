@@ -27,7 +27,7 @@ def find_version(project: Project, revision: str, *, nearest: bool = False) -> A
     sha = _sha_of(project, revision, known)
     found = answer(sha, known, **_git_facts(project, sha))
     if found is None:
-        near = answer(sha, known, ancestors=_ancestors(project, sha))
+        near = answer(sha, known, ancestors=known_ancestors(project, sha))
         if nearest and near is not None:
             return near
         raise _none(revision, sha, near)
@@ -64,7 +64,8 @@ def _git_facts(project: Project, sha: str) -> dict[str, str]:
     return {"tree": project.repository.commit(sha).tree, "inputs_digest": digest}
 
 
-def _ancestors(project: Project, sha: str) -> list[str]:
+def known_ancestors(project: Project, sha: str) -> list[str]:
+    """Give the commits before this one that the checkout has, newest first."""
     if not project.repository.has(sha):
         return []
     return [ancestor for ancestor in project.repository.ancestors(sha, limit=HISTORY) if ancestor != sha]

@@ -62,7 +62,12 @@ def write(
     documents.write(_file(state, path), live)
 
 
-def _file(state: Path, path: Path) -> Path:
+def key(path: Path) -> str:
+    """Give what stands for the tree in the names of files: the same however its path is written."""
     # The folders above may be reached by links; the tree itself is never one.
     place = path.parent.resolve() / path.name
-    return state / "live" / f"{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}.json"
+    return hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
+
+
+def _file(state: Path, path: Path) -> Path:
+    return state / "live" / f"{key(path)}.json"
