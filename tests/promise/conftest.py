@@ -18,9 +18,9 @@ import pytest
 from ci_mlsnap.demo.github import GitHubLookAlike
 from tests.conftest import IN_CI, GitRepository
 from tests.promise.checking import everything_of, faults_of, manifest_of
+from tests.promise.faults import Fault, Outcome
+from tests.promise.launching import LAUNCHER, ROOT, Launcher
 
-ROOT = Path(__file__).parents[2]
-LAUNCHER = Path(__file__).with_name("launcher.py")
 TOKEN = "ghp_canary0Xy7Kq2Wm5Zt9Rb4Nc8Vd1"
 REPOSITORY = "octo/digits"
 PATIENCE = 60.0
@@ -49,7 +49,12 @@ class Done:
     code: int
     stdout: str
     stderr: str
-    effects: list[str] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def effects(self) -> list[str]:
+        """What the command changed outside of itself, call by call."""
+        return self.outcome.effects
 
     @property
     def text(self) -> str:
@@ -67,8 +72,8 @@ class Stage:
     volume: Path
     store: Path
     folder: Path
+    launcher: Launcher
     _started: ExitStack
-    _fork_server: subprocess.Popen[str] | None = None
 
     # -- commits ---------------------------------------------------------------------------------------
 
@@ -82,30 +87,33 @@ class Stage:
 
     # -- commands --------------------------------------------------------------------------------------
 
-    def mlsnap(self, *arguments: str, kill_at: int = 0, environment: Mapping[str, str] | None = None) -> Done:
-        """Run a command in a forked child of a process that has all loaded; tell its effects."""
-        server = self._server()
-        stdout, stderr, effects = (self.folder / name for name in ("stdout", "stderr", "effects"))
-        effects.write_text("")
-        order = {
+    def mlsnap(
+        self,
+        *arguments: str,
+        kill_at: int = 0,
+        fault: Fault | None = None,
+        durable: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> Done:
+        """Run a command in a forked child of a process that has all loaded, struck by the fault; tell its effects.
+
+        Unless it is to be `durable`, it does not wait for disks.
+        """
+        stdout, stderr = (self.folder / name for name in ("stdout", "stderr"))
+        command = {
             "arguments": arguments,
             "environ": {**self.environment, **(environment or {})},
             "folder": str(self.repository.path),
             "stdout": str(stdout),
             "stderr": str(stderr),
-            "effects": str(effects),
-            "kill_at": kill_at,
         }
-        assert server.stdin is not None and server.stdout is not None
-        server.stdin.write(json.dumps(order) + "\n")
-        server.stdin.flush()
-        answer = server.stdout.readline()
-        assert answer, "the launcher ended"
+        fault = fault or Fault(at=kill_at, kind="kill")
+        outcome = self.launcher.order(fault, command=command, durable=durable)
         return Done(
-            code=json.loads(answer)["code"],
+            code=outcome.code,
             stdout=stdout.read_text(errors="replace"),
             stderr=stderr.read_text(errors="replace"),
-            effects=effects.read_text(errors="replace").splitlines(),
+            outcome=outcome,
         )
 
     def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -126,18 +134,6 @@ class Stage:
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Done:
         """Run a command as a process of its own, to its end."""
         return ended(self.start(*arguments, environment=environment))
-
-    def _server(self) -> subprocess.Popen[str]:
-        if self._fork_server is None:
-            self._fork_server = subprocess.Popen(
-                (sys.executable, str(LAUNCHER), "--serve"),
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            self._started.callback(_end, self._fork_server)
-        return self._fork_server
 
     # -- what came of it -------------------------------------------------------------------------------
 
@@ -228,8 +224,15 @@ def points(total: int, part: int = 0, parts: int = 1, *, most: int = POINTS) -> 
     yield from range(1 + part * step, total + 1, step * parts)
 
 
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[Launcher]:
+    """Give the process that has all loaded and forks for each command."""
+    with Launcher() as launcher:
+        yield launcher
+
+
 @pytest.fixture
-def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+def make_stage(tmp_path: Path, launcher: Launcher) -> Iterator[Callable[..., Stage]]:
     """Give `make_stage(shared=…)`: a private volume, or a shared one with a view, and a first commit."""
     with ExitStack() as stack:
         started = stack.enter_context(ExitStack())
@@ -269,6 +272,7 @@ def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
                 volume=volume,
                 store=store,
                 folder=tmp_path,
+                launcher=launcher,
                 _started=started,
             )
 

@@ -1,7 +1,8 @@
-"""Starts `mlsnap` with short waits, and kills it where a test asks for that.
+"""Starts `mlsnap` with short waits, and has faults strike it where a test asks for that.
 
-`python launcher.py run …` is the program itself. `python launcher.py --serve ROOT` reads orders, one JSON object a
-line, and does each in a forked child: there all is loaded already, so that a test can kill a hundred times.
+`python launcher.py run …` is the program itself. `python launcher.py --serve` reads orders, one JSON object a
+line, and does each in a forked child, watched and struck as the order says: there all is loaded already, so that a
+test can kill a hundred times.
 """
 
 from __future__ import annotations
@@ -10,23 +11,16 @@ import functools
 import importlib
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-EFFECTS = frozenset(
-    (
-        *("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"),
-        *("os.chmod", "os.chown", "os.utime", "os.setxattr", "subprocess.Popen", "socket.connect"),
-        *("mlsnap.renameat2", "mlsnap.note"),
-    )
-)
-"""What the interpreter tells of, just before it happens, and what changes something outside of the process."""
-
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+from tests.promise.acts import Say, perform
+from tests.promise.faults import Fault, struck_alone
 
 
 def quicken() -> None:
@@ -66,76 +60,29 @@ def pause_at_lease() -> None:
     _put(leases, "take_commit", take_later)
 
 
-def forget_power_cuts() -> None:
-    """Do not wait for disks: a kill takes nothing from the kernel, so it cannot show whether that was asked to."""
-    from ci_mlsnap.trees import syncfs
-
-    _put(os, "fsync", _nothing)
-    _put(os, "sync", _nothing)
-    for module in list(sys.modules.values()):
-        if module.__name__.startswith("ci_mlsnap.") and hasattr(module, "sync_file_system"):
-            _put(module, "sync_file_system", _nothing)
-    _put(syncfs, "sync_file_system", _nothing)
-
-
 def _put(place: Any, name: str, value: object) -> None:
     setattr(place, name, value)
 
 
-def _nothing(*_arguments: object) -> None:
-    """Take the place of a call that a test has no use for."""
-
-
-def tell_effects() -> None:
-    """Have the interpreter tell also of the renames that it does not know, and of the journal's lines."""
-    from ci_mlsnap.state.journal import Run
-    from ci_mlsnap.trees import exchange
-
-    rename, note = exchange._rename, Run.note
-
-    def told_rename(a: Path, b: Path, flags: int) -> None:
-        sys.audit("mlsnap.renameat2", str(a), str(b))
-        rename(a, b, flags)
-
-    def told_note(self: Run, event: Any, **facts: object) -> None:
-        sys.audit("mlsnap.note", event)
-        note(self, event, **facts)
-
-    _put(exchange, "_rename", told_rename)
-    _put(Run, "note", told_note)
-
-
-def watch(effects: list[str], kill_at: int) -> None:
-    """List effects, and be killed just before the one of number `kill_at`."""
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in EFFECTS and not (event == "open" and _writes(arguments)):
-            return
-        effects.append(f"{event} {arguments[0]!r}"[:200])
-        if len(effects) == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
-
-
-def _writes(arguments: tuple[Any, ...]) -> bool:
-    return isinstance(arguments[2], int) and bool(arguments[2] & _WRITES)
-
-
 def serve() -> None:
-    """Do the orders of the standard input; answer each with its exit code and the list of its effects."""
+    """Do the orders of the standard input; answer each with its outcome."""
     _load_everything()
     quicken()
-    forget_power_cuts()
-    tell_effects()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     for line in sys.stdin:
         order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            os._exit(_obey(order))
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        answers.write(json.dumps({"code": code}) + "\n")
+        outcome = struck_alone(_work(order), Fault(**order["fault"]), durable=order["durable"])
+        answers.write(json.dumps(asdict(outcome)) + "\n")
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
+def _work(order: dict[str, Any]) -> Callable[[Say], int]:
+    if command := order.get("command"):
+        return lambda _: _obey(command)
+    act = order["act"]
+    return lambda say: perform(act["name"], Path(act["ground"]), act["number"], say, act["mutant"])
 
 
 def _load_everything() -> None:
@@ -150,29 +97,21 @@ def _load_everything() -> None:
     importlib.import_module("jinja2")
 
 
-def _obey(order: dict[str, Any]) -> int:
-    for descriptor, path in ((1, order["stdout"]), (2, order["stderr"])):
+def _obey(command: dict[str, Any]) -> int:
+    for descriptor, path in ((1, command["stdout"]), (2, command["stderr"])):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
-    os.environ.update(order["environ"])
-    os.chdir(order["folder"])
-    effects: list[str] = []
-    watch(effects, order["kill_at"])
-    code = _main(order["arguments"])
-    done = len(effects)
-    Path(order["effects"]).write_text("\n".join(effects[:done]))
-    return code
+    os.environ.update(command["environ"])
+    os.chdir(command["folder"])
+    return _main(command["arguments"])
 
 
 def _main(arguments: list[str]) -> int:
     from ci_mlsnap.cli import main
 
     sys.argv = ["mlsnap", *arguments]
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return code
+    return main()
 
 
 def start(arguments: list[str]) -> int:

@@ -1,0 +1,298 @@
+"""What the driver of a local volume is asked to do while faults strike: its acts, one after another or each alone.
+
+A ground is a folder on some file system: the volume is `models` in it, the store beside. Whatever way the driver
+picks there is the way that is tried, so a new way needs nothing here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ci_mlsnap.domain.manifest import Manifest
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.errors import MlsnapError
+from ci_mlsnap.storage.local import LocalDriver
+from ci_mlsnap.testing.ground import MODEL, PROJECT, marker_of, publish, write
+
+UNEXPECTED = 99
+"""The exit code of an act that ended by anything else than an error of ours."""
+
+Say = Callable[[str], None]
+Act = Callable[[Path, int, Say], None]
+
+
+def driver_on(ground: Path) -> LocalDriver:
+    """Open the volume of a ground."""
+    return LocalDriver(live_of(ground), store_of(ground), "models", environ={})
+
+
+def live_of(ground: Path) -> Path:
+    """Where the live tree is."""
+    return ground / "models"
+
+
+def store_of(ground: Path) -> Path:
+    """Where the store is."""
+    return ground / ".mlsnap" / "models"
+
+
+def name_of(number: int) -> SnapshotName:
+    """Give the name of the ground's version of that number."""
+    return SnapshotName(sha=hashlib.sha1(str(number).encode()).hexdigest())
+
+
+def train(ground: Path, number: int) -> None:
+    """Change the live tree as training does: most files stay, one is appended to, one made anew, one removed."""
+    live = live_of(ground)
+    if not (live / "weights").exists():
+        write(live, {"vocabulary": b"words\n" * 50, "epoch/log": b"", "weights": b"0" * 70_000})
+        (live / "latest").symlink_to("epoch/log")
+        os.link(live / "weights", live / "epoch/weights")
+    with (live / "epoch/log").open("ab") as log:
+        log.write(b"epoch %d\n" % number)
+    beside = live / "model.new"
+    beside.write_bytes(b"model %d\n" % number)
+    beside.rename(live / "model")
+    (live / f"only-in-{number}").write_bytes(b"%d" % number)
+    (live / f"only-in-{number - 1}").unlink(missing_ok=True)
+
+
+# -- acts ----------------------------------------------------------------------------------------------
+
+
+def initialise(ground: Path, number: int, say: Say) -> None:
+    """Make the volume."""
+    say(f"volume {driver_on(ground).initialise(project=PROJECT, model=MODEL)}")
+
+
+def make_version(ground: Path, number: int, say: Say) -> None:
+    """Publish the live tree as version `number`, sharing with the one before, and read it back."""
+    driver, name = driver_on(ground), name_of(number)
+    parent = name_of(number - 1) if driver.get(name_of(number - 1)) else None
+    publish(driver, live_of(ground), name, parent=parent, sequence=number)
+    driver.read_back(name)
+    say(f"version {name}")
+
+
+def swap(ground: Path, number: int, say: Say) -> None:
+    """Bring version `number` back as a whole."""
+    driver_on(ground).restore(name_of(number), live_of(ground), way="swap")
+    say(f"live {name_of(number)}")
+
+
+def sync(ground: Path, number: int, say: Say) -> None:
+    """Bring version `number` back file by file."""
+    driver_on(ground).restore(name_of(number), live_of(ground), way="sync")
+    say(f"live {name_of(number)}")
+
+
+def clone(ground: Path, number: int, say: Say) -> None:
+    """Make a workspace from version `number`, and throw it away."""
+    driver, place = driver_on(ground), store_of(ground) / "work" / str(number)
+    driver.clone(name_of(number), place)
+    driver.remove_clone(place)
+
+
+def hold(ground: Path, number: int, say: Say) -> None:
+    """Hold version `number`."""
+    driver_on(ground).hold(name_of(number), "somebody")
+    say(f"held {name_of(number)}")
+
+
+def delete(ground: Path, number: int, say: Say) -> None:
+    """Delete version `number`."""
+    driver_on(ground).delete(name_of(number))
+    say(f"deleted {name_of(number)}")
+
+
+def life(ground: Path, number: int, say: Say) -> None:
+    """All of it, with training between: every step of a volume's life in one process."""
+    initialise(ground, 0, say)
+    train(ground, 1)
+    make_version(ground, 1, say)
+    train(ground, 2)
+    make_version(ground, 2, say)
+    hold(ground, 2, say)
+    train(ground, 3)
+    say("changing")
+    swap(ground, 1, say)
+    say("changing")
+    sync(ground, 2, say)
+    clone(ground, 2, say)
+    delete(ground, 1, say)
+
+
+def careless_file(ground: Path, number: int, say: Say) -> None:
+    """A toy that forgets to make a file durable before it renames it."""
+    beside = ground / "toy.new"
+    beside.write_bytes(b"whole\n" * 100)
+    beside.rename(ground / "toy")
+    _sync_folder(ground)
+    say("toy")
+
+
+def careless_folder(ground: Path, number: int, say: Say) -> None:
+    """A toy that makes a file durable, and forgets the folder that names it."""
+    beside = ground / "toy.new"
+    beside.write_bytes(b"whole\n" * 100)
+    _sync_folder(beside)
+    beside.rename(ground / "toy")
+    say("toy")
+
+
+def careful(ground: Path, number: int, say: Say) -> None:
+    """A toy that forgets nothing."""
+    beside = ground / "toy.new"
+    beside.write_bytes(b"whole\n" * 100)
+    _sync_folder(beside)
+    beside.rename(ground / "toy")
+    _sync_folder(ground)
+    say("toy")
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+ACTS: dict[str, Act] = {
+    act.__name__: act
+    for act in (
+        *(initialise, make_version, swap, sync, clone, hold, delete, life),
+        *(careless_file, careless_folder, careful),
+    )
+}
+
+
+# -- mutants -------------------------------------------------------------------------------------------
+
+
+def _seal_without_sync() -> None:
+    from ci_mlsnap.storage import shelf
+
+    _put(shelf, "sync_file_system", lambda _path: None)
+
+
+def _publish_without_folder() -> None:
+    from ci_mlsnap.storage import shelf
+
+    _put(shelf, "fsync_folder", lambda _path: None)
+
+
+def _swap_without_sync() -> None:
+    from ci_mlsnap.storage import restoring
+
+    _put(restoring, "sync_file_system", lambda _path: None)
+
+
+def _swap_without_folder() -> None:
+    from ci_mlsnap.storage import restoring
+
+    _put(restoring, "fsync_folder", lambda _path: None)
+
+
+def _sync_without_sync() -> None:
+    from ci_mlsnap.storage import sync as syncing
+
+    _put(syncing, "sync_file_system", lambda _path: None)
+
+
+def _rename_before_manifest() -> None:
+    """The tree is shown first, and gets its manifest then."""
+    from ci_mlsnap.storage.shelf import Shelf
+
+    prepare, later = Shelf.prepare, list[tuple[Path, Manifest]]()
+    shown = Shelf.publish
+
+    def wait(self: Shelf, partial: Path, manifest: Manifest) -> None:
+        later.append((partial, manifest))
+
+    def show(self: Shelf, partial: Path, marker: object) -> object:
+        found, manifest = later.pop()
+        final = self.store.snapshots / manifest.header.name
+        found.rename(final)
+        prepare(self, final, manifest)
+        final.rename(found)
+        return shown(self, partial, marker_of(SnapshotName.parse(manifest.header.name), manifest))
+
+    _put(Shelf, "prepare", wait)
+    _put(Shelf, "publish", show)
+
+
+def _ledger_after_name() -> None:
+    """The snapshot is shown before the ledger says that it is ours."""
+    from ci_mlsnap.storage.ledger import Ledger
+
+    def nothing(*_arguments: object) -> None: ...
+
+    _put(Ledger, "published", nothing)
+
+
+def _ledger_not_durable() -> None:
+    from ci_mlsnap.durable import lines
+
+    append = lines.append
+    _put(lines, "append", lambda path, payload, fsync=True: append(path, payload, fsync=False))
+
+
+def _state_not_durable() -> None:
+    from ci_mlsnap.durable import atomic
+
+    _put(atomic, "_fsync", lambda _folder: None)
+
+
+def _clone_in_place() -> None:
+    """The restored tree is made where readers look, not beside."""
+    from ci_mlsnap.storage.restoring import Restoring
+    from ci_mlsnap.trees.remove import remove_tree
+
+    def in_place(self: Restoring, snapshot: Path, entries: object, live: Path) -> object:
+        from ci_mlsnap.ports import Restored
+        from ci_mlsnap.storage.layout import link_snapshots, write_id
+
+        remove_tree(live)
+        self.way.clone(snapshot, live, entries)  # type: ignore[arg-type]
+        write_id(live, self.volume_id)
+        link_snapshots(live, self.store)
+        return Restored(way="swap")
+
+    _put(Restoring, "_swap", in_place)
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    mutant.__name__.removeprefix("_"): mutant
+    for mutant in (
+        *(_seal_without_sync, _publish_without_folder, _swap_without_sync, _swap_without_folder),
+        *(_sync_without_sync, _rename_before_manifest, _ledger_after_name, _ledger_not_durable),
+        *(_state_not_durable, _clone_in_place),
+    )
+}
+"""Ways in which the driver could be wrong and pass every test without faults."""
+
+
+def _put(place: object, name: str, value: object) -> None:
+    setattr(place, name, value)
+
+
+# -- an act as the work of a process -------------------------------------------------------------------
+
+
+def perform(name: str, ground: Path, number: int, say: Say, mutant: str = "") -> int:
+    """Do an act, as the product or as a mutant of it, and give the exit code that a command would end with."""
+    try:
+        if mutant:
+            MUTANTS[mutant]()
+        ACTS[name](ground, number, say)
+    except MlsnapError as error:
+        say(f"error {error.slug}: {error.what} ({error.why})")
+        return int(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - that no error but ours leaves the driver is what is tested
+        import traceback
+
+        say(f"trace {type(error).__name__}: {error} {traceback.format_exc()!r}")
+        return UNEXPECTED
+    return 0
