@@ -13,6 +13,7 @@ from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import StoreRefused
 
 __all__ = [
+    "follow_folder",
     "fsync_folder",
     "make_folder",
     "open_shared",
@@ -66,6 +67,11 @@ def make_folder(path: Path) -> None:
             raise
         _follow(path, above, 0o775 | stat.S_ISGID)
         _fsync(path.parent)
+
+
+def follow_folder(path: Path) -> None:
+    """Give a folder that was just made group and mode after the folder above. Raises `OSError`."""
+    _follow(path, os.stat(path.parent), 0o775 | stat.S_ISGID)
 
 
 def refuse_unsafe(path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from ci_mlsnap.domain.names import is_label
-from ci_mlsnap.durable.atomic import make_folder
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import StorageFailed, UsageError, VolumeForeign
 from ci_mlsnap.storage.layout import (
@@ -23,8 +23,8 @@ from ci_mlsnap.storage.layout import (
 from ci_mlsnap.storage.placement import check_volume, same_file_system
 
 
-def bind(store: Store, path: Path, name: str, *, project: str, model: str) -> str:
-    """Make or find the volume at `path` and give its id; the store lock is held.
+def bind(store: Store, path: Path, name: str, *, project: str, model: str, make: Callable[[Path], None]) -> str:
+    """Make or find the volume at `path` and give its id; the store lock is held. `make` makes a missing folder.
 
     A folder without an id, as first use or a script that makes its folder anew leaves it, becomes the volume.
     Raises `VolumeForeign`, `VolumeRefused`, `StorageFailed`.
@@ -34,7 +34,7 @@ def bind(store: Store, path: Path, name: str, *, project: str, model: str) -> st
         record = _first_use(store, path, name, project, model)
     elif (record.project, record.model) != (project, model):
         raise _other_model(path, record, project, model)
-    make_own(store, path, record.id, adopt=True)
+    make_own(store, path, record.id, make=make, adopt=True)
     return record.id
 
 
@@ -90,8 +90,10 @@ def require_own(store: Store, tree: Path) -> None:
     )
 
 
-def make_own(store: Store, tree: Path, volume_id: str, *, adopt: bool = False) -> None:
-    """Make what is missing of a live tree: the folder, its id, the link to the snapshots.
+def make_own(
+    store: Store, tree: Path, volume_id: str, *, make: Callable[[Path], None], adopt: bool = False
+) -> None:
+    """Make what is missing of a live tree: the folder (by `make`), its id, the link to the snapshots.
 
     `adopt` also takes a folder without an id that holds something, when it is on the store's file system: one
     on another may be what shows where the volume's own is not mounted. Raises `VolumeForeign`, `VolumeRefused`.
@@ -104,7 +106,7 @@ def make_own(store: Store, tree: Path, volume_id: str, *, adopt: bool = False) -
     else:
         require_own(store, tree)
     with storage_errors("the volume cannot be made"):
-        make_folder(tree)
+        make(tree)
         if not found:
             write_id(tree, volume_id)
         link_snapshots(tree, store)

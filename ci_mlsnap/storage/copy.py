@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ci_mlsnap.domain.manifest import Entry, Inventory, inventory_of
-from ci_mlsnap.durable.faults import shown, storage_errors
-from ci_mlsnap.errors import IntegrityDamage, StorageFailed
-from ci_mlsnap.storage.checking import first_damage
+from ci_mlsnap.durable.atomic import make_folder
+from ci_mlsnap.durable.faults import storage_errors
+from ci_mlsnap.errors import StorageFailed
+from ci_mlsnap.storage.checking import first_damage, require_equal
 from ci_mlsnap.storage.facts import (
     let_the_clock_move,
     line_of,
@@ -25,12 +26,14 @@ from ci_mlsnap.storage.facts import (
     remembered,
     update_objects,
 )
-from ci_mlsnap.storage.layout import Store
+from ci_mlsnap.storage.layout import Store, will_be_frozen_again
 from ci_mlsnap.storage.modes import give_modes, take_write_bits
-from ci_mlsnap.storage.sharing import require_as_seen, see, shareable, unlink_shared
+from ci_mlsnap.storage.sharing import see, shareable, unlink_shared
 from ci_mlsnap.storage.way import Parent, Taken
 from ci_mlsnap.trees.copy import Copied, copy_tree
-from ci_mlsnap.trees.remove import remove_tree
+from ci_mlsnap.trees.glance import require_as_seen
+from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
+from ci_mlsnap.trees.syncfs import sync_file_system
 from ci_mlsnap.trees.walk import walk
 
 
@@ -48,12 +51,12 @@ class CopyWay:
     def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
         """See `Way.freeze`."""
         youngest = time.time_ns() - int(self.racy_seconds * 1e9)
-        with _nothing_left_of(partial), storage_errors("the tree cannot be copied into the store"):
+        with nothing_left_of(partial), storage_errors("the tree cannot be copied into the store"):
             copied = self._copy(source, partial, parent if inventory else None, full=full, digests=inventory)
             if not inventory:
                 return Taken(inventory=inventory_of(()), copied_bytes=copied.copied_bytes)
             take_write_bits(partial)
-        if self._lasts(source):
+        if will_be_frozen_again(source, self.store):
             with suppress(StorageFailed):  # only a cache
                 remember(self.store.state, source, copied.known, youngest=youngest)
         return Taken(inventory=copied.inventory, copied_bytes=copied.copied_bytes)
@@ -63,7 +66,7 @@ class CopyWay:
         reuse = shareable(parent, seen, read_objects(self.store.state)) if parent else {}
         seen.equal.clear()
         copied = copy_tree(source, partial, reuse=reuse, digests=digests, put_away=True)
-        require_as_seen(source, seen)
+        require_as_seen(source, seen.facts)
         return copied
 
     def sealed(self, partial: Path, inventory: Inventory) -> None:
@@ -81,17 +84,26 @@ class CopyWay:
 
     def clone(self, snapshot: Path, destination: Path, entries: Sequence[Entry] | None) -> None:
         """See `Way.clone`. Each byte is read, so damage is found whatever the caches say."""
-        with _nothing_left_of(destination), storage_errors("the snapshot cannot be copied"):
+        with nothing_left_of(destination), storage_errors("the snapshot cannot be copied"):
             found = copy_tree(snapshot, destination, digests=entries is not None).inventory.entries
             os.chmod(destination, stat.S_IMODE(os.stat(destination).st_mode) | stat.S_IRWXU)
             if entries is not None:
-                _require_equal(snapshot, found, entries)
+                require_equal(snapshot, found, entries)
                 del found  # 10^5 of them are large, and so is what follows
                 give_modes(destination, entries)
 
     def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
         """See `Way.damage`."""
-        return first_damage(snapshot, entries, read_objects(self.store.state))
+        objects = read_objects(self.store.state)
+        return first_damage(snapshot, entries, lambda found: objects.get(found.stat.st_ino))
+
+    def make(self, tree: Path) -> None:
+        """See `Way.make`."""
+        make_folder(tree)
+
+    def finish(self, partial: Path) -> None:
+        """See `Way.finish`."""
+        sync_file_system(partial)
 
     def remove(self, tree: Path) -> None:
         """See `Way.remove`. Removing a name changes its inode's times: what others share is remembered anew."""
@@ -103,43 +115,3 @@ class CopyWay:
             let_the_clock_move()
             with suppress(StorageFailed), self.store.locked():  # only a cache
                 update_objects(self.store.state, shared, gone)
-
-    def _lasts(self, source: Path) -> bool:
-        """Tell whether the tree will be frozen again: a workspace will not."""
-        return not Path(os.path.realpath(source)).is_relative_to(os.path.realpath(self.store.work))
-
-
-@contextmanager
-def _nothing_left_of(tree: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        remove_tree(tree)
-        raise
-
-
-def _require_equal(snapshot: Path, found: Sequence[Entry], wanted: Sequence[Entry]) -> None:
-    """Hold a copy's entries against the manifest's; write bits are not in a snapshot."""
-    for one, other in zip(found, wanted, strict=False):
-        if _carried(one) != _carried(other):
-            raise _damaged(snapshot, min(one.path, other.path))
-    if len(found) != len(wanted):
-        longer = max(found, wanted, key=len)
-        raise _damaged(snapshot, longer[min(len(found), len(wanted))].path)
-
-
-def _carried(entry: Entry) -> tuple[object, ...]:
-    mode = 0 if entry.kind == "link" else entry.mode & 0o555
-    return (
-        *(entry.path, entry.kind, mode, entry.mtime_ns, entry.size),
-        *(entry.sha256, entry.target, entry.same_as, entry.xattrs),
-    )
-
-
-def _damaged(snapshot: Path, path: bytes) -> IntegrityDamage:
-    return IntegrityDamage(
-        f"{shown(path)} in {snapshot} is not what was sealed",
-        why="its content or facts differ from the manifest's",
-        safe="nothing was restored or changed",
-        hint="use another version; `mlsnap log` names them",
-    )

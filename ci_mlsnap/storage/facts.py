@@ -1,6 +1,6 @@
 """What is remembered of files, so that unchanged ones need not be read again. Caches: losing them costs time only.
 
-Two of them: the *stat cache* of a live tree, by path, and the *objects* of the store, by inode. A file whose size,
+Two of them: the *stat cache* of a tree, by path, and the *objects* of the store, by inode. A file whose size,
 times and inode are still those remembered is taken to have the remembered content. There may be 10^5 files, so
 what is remembered of one is 48 bytes: 16 that stand for its facts, and the SHA-256 of its content.
 """
@@ -61,19 +61,23 @@ def remembered(state: Path, tree: Path) -> Remembered:
 
 
 def remember(state: Path, tree: Path, files: Mapping[bytes, KnownFile], *, youngest: int) -> None:
-    """Write a tree's stat cache anew, of the files that were last changed at `youngest` (ns) or before.
+    """Write a tree's stat cache anew; see `lines_of`."""
+    file = _cache_file(state, tree)
+    make_folder(file.parent)
+    write_atomically(file, msgspec.msgpack.encode(lines_of(files, youngest=youngest)))
+
+
+def lines_of(files: Mapping[bytes, KnownFile], *, youngest: int) -> Remembered:
+    """Give what is to be remembered of the files that were last changed at `youngest` (ns) or before.
 
     One that was changed shortly before it was read may have changed again with the same times, where these are
     coarse.
     """
-    lines = {
+    return {
         path: _line(known.size, known.mtime_ns, known.ctime_ns, known.inode, known.sha256)
         for path, known in files.items()
         if max(known.mtime_ns, known.ctime_ns) <= youngest
     }
-    file = _cache_file(state, tree)
-    make_folder(file.parent)
-    write_atomically(file, msgspec.msgpack.encode(lines))
 
 
 def _cache_file(state: Path, tree: Path) -> Path:

@@ -126,6 +126,11 @@ class Store:
         write_atomically(self.root / "volume.json", msgspec.json.encode(record) + b"\n")
 
 
+def will_be_frozen_again(source: Path, store: Store) -> bool:
+    """Tell whether it helps to remember a tree's files: a workspace ends with its run."""
+    return not Path(os.path.realpath(source)).is_relative_to(os.path.realpath(store.work))
+
+
 def _checked(token: str) -> str:
     if _TOKEN.fullmatch(token) is None:
         raise StorageFailed(f"{token[:40]!r} names nothing that was frozen here")

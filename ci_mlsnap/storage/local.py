@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,17 +20,12 @@ from ci_mlsnap.errors import (
 )
 from ci_mlsnap.ports import Capabilities, Frozen, Probe, Restored, Snapshot
 from ci_mlsnap.storage.binding import bind, make_own, require_own
-from ci_mlsnap.storage.copy import CopyWay
+from ci_mlsnap.storage.choice import pick_way
 from ci_mlsnap.storage.layout import LINK, Store, new_token
 from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_existing, store_refusal
 from ci_mlsnap.storage.restoring import Restoring
 from ci_mlsnap.storage.shelf import Shelf
 from ci_mlsnap.storage.way import Parent, Way
-
-
-def pick_way(store: Store) -> Way:
-    """Pick how this store freezes trees: `copy`, which works everywhere."""
-    return CopyWay(store=store)
 
 
 class LocalDriver:
@@ -54,7 +50,11 @@ class LocalDriver:
         self._ephemeral = ephemeral
         self._environ = environ
         self._shelf = Shelf(store=self._store)
-        self._way = way or pick_way(self._store)
+        self._given_way = way
+
+    @cached_property
+    def _way(self) -> Way:
+        return self._given_way or pick_way(self._store, self._path)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -109,7 +109,7 @@ class LocalDriver:
         self._store.make()
         refuse_unsafe(self._store.root)
         with self._store.locked():
-            return bind(self._store, self._path, self._name, project=project, model=model)
+            return bind(self._store, self._path, self._name, project=project, model=model, make=self._way.make)
 
     def _check_places(self) -> None:
         check_volume(self._path, self._store.root)
@@ -167,6 +167,7 @@ class LocalDriver:
                     f"what was frozen for {marker.name} is gone", safe="nothing was published", hint="run again"
                 )
             self._shelf.prepare(partial, manifest)
+            self._way.finish(partial)
             with self._store.locked():
                 found = self._shelf.existing(marker)
                 if found is None:
@@ -179,7 +180,7 @@ class LocalDriver:
     def _show_snapshots(self) -> None:
         """Make the volume's own things again where training made its folder anew, or led their link elsewhere."""
         if self._path.is_dir():
-            make_own(self._store, self._path, self.volume_id, adopt=True)
+            make_own(self._store, self._path, self.volume_id, make=self._way.make, adopt=True)
 
     def _require_belonging(self, manifest: Manifest, marker: Marker) -> None:
         header = manifest.header

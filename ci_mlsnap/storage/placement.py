@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from ci_mlsnap.errors import StoreRefused, VolumeRefused
+from ci_mlsnap.trees.mounts import is_mounted, mount_of
 
 LOST_WITH_THE_MACHINE = frozenset(("tmpfs", "ramfs", "overlay", "aufs"))
 """File systems that end with the machine's or the container's life."""
-
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def nearest_existing(path: Path) -> Path:
@@ -23,23 +21,16 @@ def nearest_existing(path: Path) -> Path:
 
 def file_system_of(path: Path) -> str:
     """Name the kind of file system at, or above, the path; `unknown` where the kernel does not tell."""
-    place = nearest_existing(path).resolve()
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return "unknown"
-    kinds = {Path(mount): kind for mount, kind in map(_mount_of, lines)}
-    return next((kinds[above] for above in (place, *place.parents) if above in kinds), "unknown")
-
-
-def _mount_of(line: str) -> tuple[str, str]:
-    left, _, right = line.partition(" - ")
-    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), left.split(" ")[4]), right.split(" ")[0]
+    return mount_of(nearest_existing(path)).kind
 
 
 def same_file_system(one: Path, other: Path) -> bool:
-    """Tell whether both are, or would be, on one file system."""
-    return nearest_existing(one).stat().st_dev == nearest_existing(other).stat().st_dev
+    """Tell whether both are, or would be, on one file system; each subvolume has a device number of its own."""
+    places = nearest_existing(one), nearest_existing(other)
+    if places[0].stat().st_dev == places[1].stat().st_dev:
+        return True
+    mounts = [mount_of(place) for place in places]
+    return mounts[0] == mounts[1] and mounts[0].kind == "btrfs"
 
 
 def check_volume(path: Path, store: Path) -> None:
@@ -70,7 +61,7 @@ def _no_plain_folder(path: Path, facts: os.stat_result) -> tuple[str, str] | Non
 
 
 def _unfit_folder(path: Path, facts: os.stat_result) -> tuple[str, str] | None:
-    if os.path.ismount(path):
+    if is_mounted(path):
         return "it is the root of a mount, which can't be exchanged", f"set `path` to {path / 'models'}"
     if (path / ".git").exists():
         return "it holds a git repository, which a restore would remove", "set `path` to a folder below"

@@ -23,7 +23,6 @@ from ci_mlsnap.storage.sync import sync_tree
 from ci_mlsnap.storage.way import Way
 from ci_mlsnap.trees.exchange import exchange, rename_without_replacing
 from ci_mlsnap.trees.inventory import take_inventory
-from ci_mlsnap.trees.remove import remove_tree
 from ci_mlsnap.trees.syncfs import sync_file_system
 
 _NO_EXCHANGE = {errno.EXDEV, errno.EBUSY, errno.EINVAL, errno.ENOSYS, errno.EACCES, errno.EPERM}
@@ -67,7 +66,7 @@ class Restoring:
             sync_file_system(built)
             displaced = self._exchange(built, live)
         except BaseException:
-            remove_tree(built)
+            self.way.remove(built)
             raise
         fsync_folder(live.parent)
         fsync_folder(self.store.snapshots)
@@ -107,7 +106,7 @@ class Restoring:
                 safe="the live tree is unchanged",
                 hint="use another version; `mlsnap log` names them",
             )
-        make_own(self.store, live, self.volume_id)
+        make_own(self.store, live, self.volume_id, make=self.way.make)
         changed = sync_tree(snapshot, live, wanted)
         return Restored(way="sync", changed=changed)
 
@@ -124,7 +123,7 @@ class Restoring:
         beside = destination.with_name(f".mlsnap-{new_token()}")
         with storage_errors("a clone cannot be made"):
             if snapshot is None:
-                os.mkdir(beside)
+                self.way.make(beside)
             else:
                 self.way.clone(snapshot, beside, entries)
             try:
@@ -132,7 +131,7 @@ class Restoring:
                 mark_clone(beside, self.volume_id)
                 rename_without_replacing(beside, destination)
             except BaseException:
-                remove_tree(beside)
+                self.way.remove(beside)
                 raise
         return destination
 
@@ -146,7 +145,7 @@ class Restoring:
                 safe="nothing was removed",
                 hint="remove it by hand, when it is not needed",
             )
-        remove_tree(destination)
+        self.way.remove(destination)
 
 
 class _NoExchange(OSError):

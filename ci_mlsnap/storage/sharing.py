@@ -22,7 +22,8 @@ from ci_mlsnap.storage.reading import compare_file
 from ci_mlsnap.storage.way import Parent
 from ci_mlsnap.trees.copy import Reuse
 from ci_mlsnap.trees.crew import Crew
-from ci_mlsnap.trees.folders import Folders, changed
+from ci_mlsnap.trees.folders import Folders
+from ci_mlsnap.trees.glance import glance
 from ci_mlsnap.trees.listing import KnownFile
 from ci_mlsnap.trees.walk import Found, walk
 
@@ -69,7 +70,7 @@ def see(source: Path, parent: Parent | None, remembered: Remembered) -> Seen:
     seen = Seen()
     with Crew() as crew:
         for found in walk(source):
-            seen.facts.append(_facts(found))
+            seen.facts.append(glance(found))
             if found.kind != "file":
                 continue
             if found.stat.st_nlink > 1:
@@ -79,23 +80,6 @@ def see(source: Path, parent: Parent | None, remembered: Remembered) -> Seen:
                 known = remembered.get(found.path)
                 compare_file(crew, found, entry, known, partial(_note_equal, seen, found, entry))
     return seen
-
-
-def require_as_seen(source: Path, seen: Seen) -> None:
-    """Walk the source again. Raises `LateWriter` naming the first thing, in the walk's order, that is new,
-    changed, or stands where something is gone."""
-    place = 0
-    for found in walk(source):
-        if place == len(seen.facts) or seen.facts[place] != _facts(found):
-            raise changed(found.path, "it, or what stood before it, is not what it was")
-        place += 1
-    if place < len(seen.facts):
-        raise changed(b".", "something in it is gone")
-
-
-def _facts(found: Found) -> int:
-    facts = found.stat
-    return hash((found.path, facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
 
 
 def _alike(found: os.stat_result, entry: Entry) -> bool:

@@ -31,7 +31,6 @@ from ci_mlsnap.storage.layout import OWN, Store, new_token, write_id
 from ci_mlsnap.storage.ledger import Book, Ledger, Publication
 from ci_mlsnap.trees.exchange import rename_without_replacing
 from ci_mlsnap.trees.remove import remove_tree
-from ci_mlsnap.trees.syncfs import sync_file_system
 
 UNFINISHED = (".partial-", ".trash-")
 """How names begin of what is no snapshot: not listed."""
@@ -177,7 +176,7 @@ class Shelf:
         return found
 
     def prepare(self, partial: Path, manifest: Manifest) -> None:
-        """Write the seal into a frozen tree and make it durable, before the store lock is taken."""
+        """Write the seal into a frozen tree, before the store lock is taken."""
         with storage_errors("the snapshot cannot be sealed"):
             os.chmod(partial, stat.S_IMODE(os.lstat(partial).st_mode) | stat.S_IRWXU)
             remove_tree(partial / OWN)  # what an earlier try left
@@ -185,7 +184,6 @@ class Shelf:
             write_atomically(partial / MANIFEST_PATH, encode(manifest))
             for place in (partial / MANIFEST_PATH, partial / OWN / "volume.json", partial / OWN, partial):
                 os.chmod(place, stat.S_IMODE(os.lstat(place).st_mode) & ~0o222)
-        sync_file_system(partial)
 
     def publish(self, partial: Path, marker: Marker) -> Snapshot:
         """Make a sealed tree visible under its name. Raises `SnapshotForeign`, `StorageUnknown`."""

@@ -51,6 +51,9 @@ class Way(Protocol):
         All but its root is read-only then. Raises `TreeUnsupported`, `LinkEscapes`, `LateWriter`, `StorageFull`.
         """
 
+    def finish(self, partial: Path) -> None:
+        """Make a tree durable that has its seal, and read-only where that is enforced; no lock is held."""
+
     def sealed(self, partial: Path, inventory: Inventory) -> None:
         """Remember the files of a tree that becomes a snapshot; the store lock is held."""
 
@@ -63,6 +66,9 @@ class Way(Protocol):
 
     def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
         """Say what of a snapshot is not as its entries say: the first difference, or nothing. Writes nothing."""
+
+    def make(self, tree: Path) -> None:
+        """Make an empty tree, durably, of the kind that this way freezes best; a folder that is there is fine."""
 
     def remove(self, tree: Path) -> None:
         """Remove a tree that is no snapshot (any more); gone is fine. Takes the store lock where it needs it."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from array import array
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from ci_mlsnap.domain.manifest import Inventory
 from ci_mlsnap.durable.faults import shown, storage_error
 from ci_mlsnap.errors import StorageFailed, TreeUnsupported
 from ci_mlsnap.trees.crew import HANDS, Crew
-from ci_mlsnap.trees.files import Attributes, attributes, copy_content, open_found, require_unchanged
+from ci_mlsnap.trees.files import Attributes, attributes, copy_content, digest, open_found, require_unchanged
 from ci_mlsnap.trees.folders import Folders
+from ci_mlsnap.trees.glance import glance
 from ci_mlsnap.trees.listing import KnownFile, Listing
+from ci_mlsnap.trees.reflink import CANNOT, share_blocks
 from ci_mlsnap.trees.remove import remove_tree
 from ci_mlsnap.trees.walk import Found, walk
 
@@ -50,6 +53,16 @@ class Copied:
     linked: frozenset[bytes]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sharing:
+    """How blocks are shared: `known` gives a file's SHA-256 without reading it, or nothing; files get no more
+    than the permissions in `mode`; `seen` gets a `glance` at each thing of the source, in the walk's order."""
+
+    known: Callable[[Found], str]
+    mode: int = 0o777
+    seen: array[int] = field(default_factory=lambda: array("q"))
+
+
 _NO_REUSE: Mapping[bytes, Reuse] = {}
 
 
@@ -60,11 +73,13 @@ def copy_tree(
     reuse: Mapping[bytes, Reuse] = _NO_REUSE,
     digests: bool = True,
     put_away: bool = False,
+    sharing: Sharing | None = None,
 ) -> Copied:
     """Copy `source` to `destination`, which must not exist; on any failure nothing is left of it.
 
     Without `digests` the entries of copied files have none. `put_away` says that nobody reads the copy soon:
-    large files then leave the memory early. The copy is not yet durable: `sync_file_system`.
+    large files then leave the memory early. With `sharing`, files share their blocks with the source where the
+    file system can do that. The copy is not yet durable: `sync_file_system`.
     Raises `TreeUnsupported`, `LinkEscapes`, `LateWriter` for a file that changed while it was copied,
     `VolumeMissing`, `StorageFull`, `StorageReadOnly`, `StorageFailed`.
     """
@@ -75,7 +90,7 @@ def copy_tree(
     try:
         with Folders(destination) as target, Folders(destination) as firsts:
             with ThreadPoolExecutor(HANDS) as hashers, Crew() as crew:
-                copy = _Copy(target, firsts, crew, reuse, hashers, digests=digests, put_away=put_away)
+                copy = _Copy(target, firsts, crew, reuse, hashers, sharing, digests=digests, put_away=put_away)
                 for found in walk(source):
                     copy.take(found)
             return copy.finish(source)
@@ -97,6 +112,7 @@ class _Copy:
         crew: Crew,
         reuse: Mapping[bytes, Reuse],
         hashers: Executor,
+        sharing: Sharing | None,
         *,
         digests: bool,
         put_away: bool,
@@ -106,6 +122,8 @@ class _Copy:
         self._crew = crew
         self._reuse = reuse
         self._hashers = hashers
+        self._sharing = sharing
+        self._mode = sharing.mode if sharing else 0o777
         self._digests = digests
         self._put_away = put_away
         self._listing = Listing()
@@ -117,6 +135,8 @@ class _Copy:
     def take(self, found: Found) -> None:
         """Bring one thing over; large files are left to the crew."""
         folder = self._target.at(found.path.rpartition(b"/")[0])
+        if self._sharing:
+            self._sharing.seen.append(glance(found))
         try:
             if found.kind == "dir":
                 self._folder(found, folder)
@@ -133,7 +153,7 @@ class _Copy:
         """Give the folders their modes and times, the deepest first, since filling them changed these."""
         for path, facts, extended in reversed(self._folders):
             folder = self._target.at(path)
-            _set_facts(folder, facts, extended, keep=os.fstat(folder).st_mode & 0o2000)
+            _set_facts(folder, facts, extended, facts.st_mode & self._mode | os.fstat(folder).st_mode & 0o2000)
         mode = os.stat(source).st_mode & 0o777
         root = self._target.root
         os.fchmod(root, mode | os.fstat(root).st_mode & 0o2000)
@@ -167,12 +187,13 @@ class _Copy:
             return
         source = open_found(found)
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             made = os.open(found.name, flags, 0o600, dir_fd=folder)
         except BaseException:
             os.close(source)
             raise
-        self._crew.do(partial(self._fill, found, source, made), found.stat.st_size)
+        known = self._sharing.known(found) if self._sharing and self._digests else ""
+        self._crew.do(partial(self._fill, found, source, made, known), 0 if known else found.stat.st_size)
 
     def _link(self, found: Found, folder: int, reuse: Reuse) -> bool:
         """Share the file, if the storage lets us."""
@@ -191,20 +212,23 @@ class _Copy:
         self._listing.add_file(found.path, found.stat, reuse.sha256, extended)
         return True
 
-    def _fill(self, found: Found, source: int, made: int) -> None:
+    def _fill(self, found: Found, source: int, made: int, known: str) -> None:
         try:
             extended = attributes(found.path, source)
-            sha256, written = copy_content(
-                source,
-                made,
-                found.stat,
-                self._crew.go_on,
-                hashed=self._digests,
-                beside=self._hashers,
-                put_away=self._put_away,
-            )
+            if self._sharing is not None and _shared(source, made, found):
+                sha256, written = self._digest_of(found, made, known), 0
+            else:
+                sha256, written = copy_content(
+                    source,
+                    made,
+                    found.stat,
+                    self._crew.go_on,
+                    hashed=self._digests,
+                    beside=self._hashers,
+                    put_away=self._put_away,
+                )
             require_unchanged(found.path, found.stat, source)
-            _set_facts(made, found.stat, extended)
+            _set_facts(made, found.stat, extended, found.stat.st_mode & self._mode)
         except OSError as error:
             raise _writing_error(found.path, error) from error
         finally:
@@ -213,15 +237,31 @@ class _Copy:
         self._written.append(written)
         self._listing.add_file(found.path, found.stat, sha256, extended)
 
+    def _digest_of(self, found: Found, made: int, known: str) -> str:
+        if known or not self._digests:
+            return known
+        return digest(made, found.stat.st_size, self._crew.go_on)
 
-def _set_facts(made: int, facts: os.stat_result, extended: Attributes, *, keep: int = 0) -> None:
-    """Give mode, attributes and times; what runs as somebody else (setuid and the like) is never carried over.
 
-    `keep` is the set-group-ID bit that a shared place gives its folders.
-    """
+def _shared(source: int, made: int, found: Found) -> bool:
+    """Share the file's blocks, if the two file systems let us."""
+    if not found.stat.st_size:
+        return False
+    try:
+        share_blocks(source, made)
+    except OSError as error:
+        if error.errno in CANNOT:
+            return False
+        raise
+    return True
+
+
+def _set_facts(made: int, facts: os.stat_result, extended: Attributes, mode: int) -> None:
+    """Give attributes, mode and times; what runs as somebody else (setuid and the like) is never carried over,
+    but for the set-group-ID bit that a shared place gives its folders."""
     for name, value in extended:
         os.setxattr(made, name, value)
-    os.fchmod(made, facts.st_mode & 0o777 | keep)
+    os.fchmod(made, mode)
     os.utime(made, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +15,16 @@ from ci_mlsnap.trees.walk import Found, reading_error, walk
 
 __all__ = ["KnownFile", "survey", "take_inventory"]
 
-_NOTHING_KNOWN: Mapping[bytes, KnownFile] = {}
+Knowing = Callable[[Found], str]
+"""Gives the SHA-256 of a file that need not be read, or nothing."""
 
 
-def take_inventory(root: Path, *, known: Mapping[bytes, KnownFile] = _NOTHING_KNOWN) -> Inventory:
-    """Give the inventory of a tree; a file that `known` covers is not read again.
+def _nothing_known(_found: Found) -> str:
+    return ""
+
+
+def take_inventory(root: Path, *, known: Knowing = _nothing_known) -> Inventory:
+    """Give the inventory of a tree; a file that is `known` is not read.
 
     Raises `TreeUnsupported`, `LinkEscapes`, `LateWriter` for a file that changed meanwhile, `VolumeMissing`,
     `StorageFailed`.
@@ -27,24 +32,24 @@ def take_inventory(root: Path, *, known: Mapping[bytes, KnownFile] = _NOTHING_KN
     return survey(root, known=known).inventory()
 
 
-def survey(root: Path, *, known: Mapping[bytes, KnownFile] = _NOTHING_KNOWN) -> Listing:
+def survey(root: Path, *, known: Knowing = _nothing_known) -> Listing:
     """Do as `take_inventory`, and keep the files' facts for the next time."""
     listing = Listing()
     with Crew() as crew:
         for found in walk(root):
-            _take(found, listing, crew, known.get(found.path))
+            _take(found, listing, crew, known)
     return listing
 
 
-def _take(found: Found, listing: Listing, crew: Crew, known: KnownFile | None) -> None:
+def _take(found: Found, listing: Listing, crew: Crew, known: Knowing) -> None:
     if found.kind == "link":
         listing.add_link(found)
     elif found.kind == "dir":
         listing.add_folder(found.path, found.stat, attributes(found.path, found.folder))
     elif not listing.first_of_group(found):
-        sha256 = known.sha256 if known is not None and known.covers(found.stat) else ""
+        sha256 = known(found)
         task = partial(_read, found, open_found(found), listing, crew, sha256)
-        crew.do(task, found.stat.st_size)
+        crew.do(task, 0 if sha256 else found.stat.st_size)
 
 
 def _read(found: Found, file: int, listing: Listing, crew: Crew, sha256: str) -> None:

@@ -2,34 +2,71 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import StorageFailed
+from ci_mlsnap.trees import subvolume
 from ci_mlsnap.trees.folders import Folders
+from ci_mlsnap.trees.mounts import is_mounted
+from ci_mlsnap.trees.subvolume import is_subvolume_root
+
+_NOT_DESTROYED = {errno.EPERM, errno.EACCES, errno.ENOTEMPTY, errno.EROFS}
+"""Not allowed to an ordinary user on this mount, or another subvolume is in it: removed as a folder is."""
 
 
 def remove_tree(path: Path) -> None:
     """Remove what is at `path`, with all that is below; gone is fine, also while it goes.
 
     Links are removed, not followed. Folders that may not be written to are opened up first; files are not
-    touched before they go, since other snapshots may share them. Raises `StorageReadOnly`, `StorageFailed`.
+    touched before they go, since other snapshots may share them. A subvolume goes at once where that is allowed,
+    else as a folder does. Raises `StorageReadOnly`, `StorageFailed`.
     """
     with storage_errors(f"{shown(os.fsencode(path))} cannot be removed"), suppress(FileNotFoundError):
         facts = os.lstat(path)
         if not stat.S_ISDIR(facts.st_mode):
             os.unlink(path)
             return
+        if is_subvolume_root(facts) and _destroyed(path):
+            return
         _open_up(os.fsencode(path), None, facts)
         with Folders(path) as folders:
-            _empty(folders)
+            _empty(folders, path)
         os.rmdir(path)
 
 
-def _empty(folders: Folders) -> None:
+@contextmanager
+def nothing_left_of(tree: Path) -> Iterator[None]:
+    """Remove the tree when the block that makes it fails."""
+    try:
+        yield
+    except BaseException:
+        remove_tree(tree)
+        raise
+
+
+def _destroyed(path: Path) -> bool:
+    """Destroy the subvolume; tell whether that was possible. It can be written to then in any case."""
+    found = subvolume.look(path)
+    if found is None:
+        return False
+    if found.read_only:
+        subvolume.set_read_only(path, read_only=False)
+    try:
+        subvolume.destroy(path)
+    except OSError as error:
+        if error.errno in _NOT_DESTROYED:
+            return False
+        raise
+    return True
+
+
+def _empty(folders: Folders, root: Path) -> None:
     device = os.fstat(folders.root).st_dev
     waiting = [(b"", False)]
     while waiting:
@@ -40,10 +77,10 @@ def _empty(folders: Folders) -> None:
             continue
         if path:
             waiting.append((path, True))
-        waiting.extend((below, False) for below in _unlink_files(folders.at(path), path, device))
+        waiting.extend((below, False) for below in _unlink_files(folders.at(path), path, device, root))
 
 
-def _unlink_files(folder: int, path: bytes, device: int) -> list[bytes]:
+def _unlink_files(folder: int, path: bytes, device: int, root: Path) -> list[bytes]:
     """Remove a folder's files; give the paths of its folders."""
     below: list[bytes] = []
     for name in map(os.fsencode, os.listdir(folder)):
@@ -52,16 +89,24 @@ def _unlink_files(folder: int, path: bytes, device: int) -> list[bytes]:
             if stat.S_ISDIR(facts.st_mode):
                 full = path + b"/" + name if path else name
                 if facts.st_dev != device:
-                    raise StorageFailed(
-                        f"{shown(full)} is another file system, mounted in a tree that is to be removed",
-                        safe="nothing in it was touched",
-                        hint="unmount it, then run again",
-                    )
+                    _remove_subvolume(root / os.fsdecode(full))
+                    continue
                 _open_up(name, folder, facts)
                 below.append(full)
             else:
                 os.unlink(name, dir_fd=folder)
     return below
+
+
+def _remove_subvolume(path: Path) -> None:
+    """Remove what has another device number than the tree that it is in; never what is mounted there."""
+    if is_mounted(path):
+        raise StorageFailed(
+            f"{shown(os.fsencode(path))} is another file system, mounted in a tree that is to be removed",
+            safe="nothing in it was touched",
+            hint="unmount it, then run again",
+        )
+    remove_tree(path)
 
 
 def _open_up(name: bytes, folder: int | None, facts: os.stat_result) -> None:

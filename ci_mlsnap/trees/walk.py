@@ -15,6 +15,7 @@ from ci_mlsnap.durable.faults import shown, storage_error
 from ci_mlsnap.errors import LinkEscapes, MlsnapError, TreeUnsupported
 from ci_mlsnap.trees.folders import Folders, changed
 from ci_mlsnap.trees.links import leads_out
+from ci_mlsnap.trees.subvolume import ROOT_INODE
 
 NO_CONTENT = (b".mlsnap", b".snapshot")
 """Names at a tree's root that are ours or the storage's; deeper ones are content."""
@@ -112,7 +113,7 @@ def _look(path: bytes, name: bytes, parent: int) -> Found:
 def _refuse_mount(path: bytes, facts: os.stat_result, device: int) -> None:
     # Only folders are asked: on overlay file systems a file's device is that of its layer.
     if facts.st_dev != device:
-        raise _unsupported(path, "a subvolume" if facts.st_ino == 256 else "another mounted file system")
+        raise _unsupported(path, "a subvolume" if facts.st_ino == ROOT_INODE else "another mounted file system")
 
 
 def _refuse_escapes(links: dict[bytes, bytes]) -> None:

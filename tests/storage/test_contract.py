@@ -16,7 +16,8 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.storage.local import LocalDriver
 from ci_mlsnap.testing import DriverContract, DriverUnderTest, MemoryDriver, MemoryStorage
-from tests.conftest import ORDINARY_USERS, AsUser, LoopMount
+from ci_mlsnap.trees import subvolume
+from tests.conftest import ORDINARY_USERS, AsUser, FileSystem, LoopMount
 
 
 def local_on(ground: Path) -> DriverUnderTest:
@@ -35,7 +36,7 @@ def local_on(ground: Path) -> DriverUnderTest:
         ground=ground,
         reopen=reopen,
         plant=lambda name, tree: plant(tree, store / "snapshots" / name),
-        damage=lambda name, path: damage(store / "snapshots" / str(name) / path),
+        damage=lambda name, path: damage_stored(store / "snapshots" / str(name), path),
     )
 
 
@@ -64,6 +65,16 @@ def memory_on(ground: Path) -> DriverUnderTest:
 def plant(tree: Path, place: Path) -> None:
     """Copy a tree as anybody could."""
     shutil.copytree(tree, place, symlinks=True, ignore=shutil.ignore_patterns(".snapshot"))
+
+
+def damage_stored(snapshot: Path, path: str) -> None:
+    """Damage a file of a snapshot; one that nobody can write to is opened up first, and closed again."""
+    tree = subvolume.look(snapshot)
+    if tree is not None:
+        subvolume.set_read_only(snapshot, read_only=False)
+    damage(snapshot / path)
+    if tree is not None:
+        subvolume.set_read_only(snapshot, read_only=True)
 
 
 def damage(file: Path) -> None:
@@ -97,21 +108,49 @@ class TestLocalCopy(DriverContract):
 # -- on a file system of its own, as root and as an ordinary user ----------------------------------------
 
 
+GROUNDS: list[tuple[FileSystem, str, str]] = [
+    ("ext4", "barrier=0", "copy"),
+    ("xfs", "", "reflink"),
+    ("btrfs", "", "btrfs"),
+    ("btrfs", "user_subvol_rm_allowed", "btrfs"),
+]
+"""File systems with their mount options, and the way that is picked there."""
+
+
 @pytest.mark.parametrize("user", [0, ORDINARY_USERS[0]])
-def test_the_copy_way_keeps_the_contract_on_ext4(loop_mount: LoopMount, as_user: AsUser, user: int) -> None:
-    root = loop_mount("ext4", 400, "barrier=0")
+@pytest.mark.parametrize(("fs", "options", "way"), GROUNDS)
+def test_each_way_keeps_the_contract_on_its_file_system(
+    loop_mount: LoopMount, as_user: AsUser, fs: FileSystem, options: str, way: str, user: int
+) -> None:
+    root = loop_mount(fs, 600, options)
     os.chown(root, user, user)
-    assert as_user(user, lambda: broken_promises(root)) == []
+    assert as_user(user, lambda: broken_promises(root, way)) == []
 
 
-def broken_promises(root: Path) -> list[str]:
+@pytest.mark.parametrize("user", [0, ORDINARY_USERS[0]])
+def test_a_plain_folder_on_btrfs_keeps_the_contract_by_reflinks(
+    loop_mount: LoopMount, as_user: AsUser, user: int
+) -> None:
+    root = loop_mount("btrfs", 600)
+    os.chown(root, user, user)
+    assert (
+        as_user(user, lambda: broken_promises(root, "reflink", prepare=lambda driver: driver.live.mkdir())) == []
+    )
+
+
+def broken_promises(
+    root: Path, way: str, *, prepare: Callable[[DriverUnderTest], object] = lambda driver: None
+) -> list[str]:
     """Run every test of the contract, each on fresh ground, and say which failed and how."""
     broken: list[str] = []
     for number, (name, act) in enumerate(contract_tests()):
         ground = root / str(number)
         ground.mkdir()
         try:
-            act(local_on(ground))
+            driver = local_on(ground)
+            prepare(driver)
+            assert driver.driver.capabilities.way == way
+            act(driver)
         except Exception:  # noqa: BLE001 - whatever it raised, the others are to run too
             broken.append(f"{name}: {traceback.format_exc()}")
     return broken

@@ -82,7 +82,7 @@ def test_another_file_system_below_is_not_emptied(needs_root: None, tmp_path: Pa
     subprocess.run(("mount", "-t", "tmpfs", "tmpfs", str(mounted)), check=True)
     try:
         (mounted / "theirs").touch()
-        with pytest.raises(StorageFailed, match="'mounted' is another file system"):
+        with pytest.raises(StorageFailed, match="/mounted' is another file system"):
             remove_tree(tmp_path / "tree")
         assert os.listdir(mounted) == ["theirs"]
     finally:

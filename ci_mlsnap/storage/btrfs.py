@@ -1,0 +1,169 @@
+"""The btrfs way: a subvolume is frozen, restored and removed by one call each, whatever its size.
+
+A tree that is no subvolume (training made its folder anew), or somebody else's, goes the `plain` way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_mlsnap.domain.manifest import Entry, Inventory, inventory_of
+from ci_mlsnap.durable.atomic import follow_folder, fsync_folder, make_folder
+from ci_mlsnap.durable.faults import shown, storage_errors
+from ci_mlsnap.errors import TreeUnsupported
+from ci_mlsnap.storage.checking import damage_of, first_damage
+from ci_mlsnap.storage.facts import Remembered, content_of, lines_of
+from ci_mlsnap.storage.layout import LINK, OWN, Store
+from ci_mlsnap.storage.sealed import SealedTrees
+from ci_mlsnap.storage.way import Parent, Taken, Way
+from ci_mlsnap.trees import subvolume
+from ci_mlsnap.trees.inventory import survey
+from ci_mlsnap.trees.listing import KnownFile
+from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
+
+_NOT_ALLOWED = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EINVAL}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BtrfsWay:
+    """Freeze by a subvolume's snapshot. `racy_seconds`: see `CopyWay`; btrfs keeps times to the kernel's tick."""
+
+    store: Store
+    plain: Way
+    racy_seconds: float = 0.1
+    name: str = "btrfs"
+    instant: bool = True
+    enforced_read_only: bool = True
+    why: str = "the volume is a subvolume: its snapshot takes the same time at any size, and nobody writes to it"
+
+    def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
+        """See `Way.freeze`. A subvolume in the tree would be empty in the snapshot, and is refused."""
+        youngest = time.time_ns() - int(self.racy_seconds * 1e9)
+        if not self._snapshot(source, partial):
+            return self.plain.freeze(source, partial, parent=parent, full=full, inventory=inventory)
+        with nothing_left_of(partial), storage_errors("the snapshot cannot be finished"):
+            _refuse_nested(source)
+            _strip(partial)
+            if not inventory:
+                return Taken(inventory=inventory_of(()), copied_bytes=0)
+            lines = {} if full or parent is None else self._files(parent.root)
+            listing = survey(partial, known=lambda found: content_of(lines.get(found.path), found.stat))
+            self._remember(partial, listing.known, youngest)
+            return Taken(inventory=listing.inventory(), copied_bytes=0)
+
+    def _files(self, snapshot: Path) -> Remembered:
+        """Give what is remembered of a version's files; what comes from it has their inodes and times."""
+        tree = self._look(snapshot)
+        return self._trees.files(tree.uuid) if tree else {}
+
+    def _remember(self, partial: Path, files: Mapping[bytes, KnownFile], youngest: int) -> None:
+        tree = self._look(partial)
+        if tree is not None:
+            self._trees.remember_files(tree.uuid, lines_of(files, youngest=youngest))
+
+    def _snapshot(self, source: Path, destination: Path) -> bool:
+        """Make a snapshot where that is possible; tell whether it was."""
+        with storage_errors("the subvolume cannot be snapshotted"):
+            if subvolume.look(source) is None:
+                return False
+            try:
+                subvolume.snapshot(source, destination)
+            except OSError as error:
+                if error.errno in _NOT_ALLOWED:
+                    return False
+                raise
+        return True
+
+    def finish(self, partial: Path) -> None:
+        """See `Way.finish`. The kernel makes all durable when it changes the flag."""
+        with storage_errors("the snapshot cannot be made read-only"):
+            if subvolume.look(partial) is None:
+                self.plain.finish(partial)
+            else:
+                subvolume.set_read_only(partial, read_only=True)
+
+    def sealed(self, partial: Path, inventory: Inventory) -> None:
+        """See `Way.sealed`."""
+        tree = self._look(partial)
+        if tree is None:
+            self.plain.sealed(partial, inventory)
+        else:
+            self._trees.remember_change(tree)
+
+    @property
+    def _trees(self) -> SealedTrees:
+        return SealedTrees(state=self.store.state)
+
+    def _look(self, tree: Path) -> subvolume.Subvolume | None:
+        with storage_errors("the tree cannot be looked at"):
+            return subvolume.look(tree)
+
+    def clone(self, snapshot: Path, destination: Path, entries: Sequence[Entry] | None) -> None:
+        """See `Way.clone`."""
+        if self._look(snapshot) is None:
+            self.plain.clone(snapshot, destination, entries)
+            return
+        damage = self.damage(snapshot, entries) if entries is not None else ""
+        if damage:
+            raise damage_of(snapshot, damage)
+        if not self._snapshot(snapshot, destination):
+            self.plain.clone(snapshot, destination, entries)
+            return
+        with nothing_left_of(destination), storage_errors("the snapshot cannot be cloned"):
+            _strip(destination)
+
+    def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
+        """See `Way.damage`. What nobody could write to, and the kernel says was not changed, is not looked at."""
+        tree = self._look(snapshot)
+        if tree is None:
+            return self.plain.damage(snapshot, entries)
+        if self._trees.is_unchanged(tree):
+            return ""
+        return first_damage(snapshot, entries, lambda found: None)
+
+    def make(self, tree: Path) -> None:
+        """See `Way.make`: a subvolume."""
+        if os.path.isdir(tree):
+            return
+        make_folder(tree.parent)
+        try:
+            subvolume.create(tree)
+        except OSError:
+            make_folder(tree)  # it tells what is wrong, if anything is
+            return
+        with storage_errors("a subvolume cannot be made"):
+            follow_folder(tree)
+        fsync_folder(tree.parent)
+
+    def remove(self, tree: Path) -> None:
+        """See `Way.remove`: at once, where the mount lets us; the kernel gives the space back a little later."""
+        found = self._look(tree)
+        if found is None:
+            self.plain.remove(tree)
+            return
+        self._trees.forget(found.uuid)
+        remove_tree(tree)
+
+
+def _strip(tree: Path) -> None:
+    """Take from a fresh snapshot what is no content: the volume's own records, a manifest, a link."""
+    os.chmod(tree, stat.S_IMODE(os.lstat(tree).st_mode) | stat.S_IRWXU)
+    for name in (OWN, LINK):
+        remove_tree(tree / name)
+
+
+def _refuse_nested(source: Path) -> None:
+    count = subvolume.children(source)
+    if count:
+        raise TreeUnsupported(
+            f"{shown(os.fsencode(source))} has {count} subvolume{'s' if count > 1 else ''} in it",
+            why="a snapshot does not carry what is in them: it would have empty folders there",
+            safe="nothing was kept",
+            hint="make them plain folders, or move them out of the volume; `btrfs subvolume list -o` names them",
+        )

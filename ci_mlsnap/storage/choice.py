@@ -1,0 +1,44 @@
+"""Which way a local volume is frozen: tried, not guessed from the name of a file system."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from ci_mlsnap.storage.btrfs import BtrfsWay
+from ci_mlsnap.storage.copy import CopyWay
+from ci_mlsnap.storage.layout import Store
+from ci_mlsnap.storage.placement import file_system_of, nearest_existing, same_file_system
+from ci_mlsnap.storage.reflink import ReflinkWay
+from ci_mlsnap.storage.way import Way
+from ci_mlsnap.trees import subvolume
+from ci_mlsnap.trees.reflink import can_share_blocks
+
+
+def pick_way(store: Store, path: Path) -> Way:
+    """Pick the way that takes least: `btrfs` for a subvolume, `reflink` where files share blocks, else `copy`."""
+    copy = CopyWay(store=store)
+    if not same_file_system(store.root, path):
+        return replace(copy, why="the store is on another file system than the volume, so files are copied to it")
+    kind = file_system_of(path)
+    if not can_share_blocks(nearest_existing(store.root)):
+        return replace(copy, why=f"{kind} here shares no blocks between files, so changed files are copied")
+    reflink = ReflinkWay(store=store)
+    if kind != "btrfs":
+        return reflink
+    obstacle = _no_subvolume(path)
+    if obstacle:
+        return replace(reflink, why=f"{obstacle}; files share their blocks, which takes longer the more there are")
+    return BtrfsWay(store=store, plain=reflink)
+
+
+def _no_subvolume(path: Path) -> str:
+    """Say why the volume cannot be snapshotted as a whole; empty when it can, or will be made so."""
+    if not os.path.lexists(path):
+        return ""
+    if not subvolume.is_subvolume_root(path.lstat()):
+        return "the volume is a plain folder, not a btrfs subvolume (`mlsnap doctor` says how to make it one)"
+    if os.geteuid() not in (0, path.lstat().st_uid):
+        return "the subvolume belongs to another user, and only its owner may snapshot it"
+    return ""

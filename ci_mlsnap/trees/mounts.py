@@ -1,0 +1,48 @@
+"""Which mount a path is on. A device number does not tell: each btrfs subvolume has one of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A mount: where it is, and the kind of file system; `unknown` where the kernel does not tell."""
+
+    point: Path
+    kind: str
+
+
+def mount_of(path: Path) -> Mount:
+    """Give the mount that an existing path is on."""
+    place = Path(os.path.realpath(path))
+    kinds = _mounts()
+    point = next((above for above in (place, *place.parents) if above in kinds), Path("/"))
+    return Mount(point=point, kind=kinds.get(point, "unknown"))
+
+
+def is_mounted(path: Path) -> bool:
+    """Tell whether something is mounted at the path itself."""
+    place = Path(os.path.realpath(path.parent)) / path.name
+    mounts = _mounts()
+    return place in mounts if mounts else os.path.ismount(path)
+
+
+def _mounts() -> dict[Path, str]:
+    """Give the kinds of all mounts by their place; of several at one place the last, which hides the others."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return {}
+    return dict(map(_mount, lines))
+
+
+def _mount(line: str) -> tuple[Path, str]:
+    left, _, right = line.partition(" - ")
+    point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), left.split(" ")[4])
+    return Path(point), right.split(" ")[0]
