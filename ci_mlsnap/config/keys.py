@@ -183,8 +183,9 @@ KEYS: tuple[Key, ...] = (
         path=("metrics", "file"),
         level=Level.REPOSITORY,
         kind=kinds.INNER_PATH,
-        text="The file with the metrics that training writes.",
-        default="`metrics.json`, else what dvclive wrote",
+        text="The file, or a tool's folder, with the metrics that training writes. "
+        "Its content says which format it has.",
+        default="`metrics.json`, else what the usual tools leave",
         example='metrics.file = "out/scores.json"',
     ),
     Key(

@@ -128,7 +128,11 @@ def _metrics(hands: Hands, plan: Plan, run: Run) -> Metrics:
     where = places(plan, run.run_id)
     roots = (where.out, where.model, where.code)
     since = (run.facts("training") or {}).get("since_ns")
-    metrics = find_metrics(roots, plan.training.metrics_file or None, since_ns=since)
+
+    def note(text: str) -> None:
+        hands.progress.step(Step(name="metrics", state="note", text=text))
+
+    metrics = find_metrics(roots, plan.training.metrics_file or None, since_ns=since, tell=note)
     if metrics.scalars:
         named = ", ".join(f"{name} {shown(value)}" for name, value in sorted(metrics.scalars.items())[:4])
         hands.progress.step(Step(name="metrics", state="ok", text=f"{metrics.source}: {named}"))

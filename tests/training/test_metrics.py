@@ -71,6 +71,14 @@ def test_a_list_of_entries_gives_a_curve_for_each_name(write: Write, tmp_path: P
     )
 
 
+def test_a_list_of_steps_and_values_is_the_curve_of_its_own_name(write: Write, tmp_path: Path) -> None:
+    entries = [{"step": 10, "value": 0.5}, {"step": 20, "value": 0.25, "rate": 0.1}]
+    write("metrics.json", {"val": {"loss": entries}})
+    metrics = find_metrics((tmp_path,), None)
+    assert metrics.scalars == {"val.loss": 0.25, "val.loss.rate": 0.1}
+    assert metrics.curves[0] == Curve(name="val.loss", steps=(10, 20), values=(0.5, 0.25))
+
+
 def test_not_a_number_and_infinity_keep_their_value(write: Write, tmp_path: Path) -> None:
     write(
         "metrics.json",

@@ -110,10 +110,10 @@ def test_the_parser_has_no_secret_and_no_file(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_parser_needs_no_installed_package(tmp_path: Path) -> None:
-    head = json.dumps([{"name": "", "kind": "json", "size": 8}]).encode() + b"\n"
+    head = json.dumps([{"kind": "any", "size": 8}]).encode() + b"\n"
     command = (sys.executable, "-I", "-S", str(parsing._CHILD))
     done = subprocess.run(command, input=head + b'{"a": 1}', capture_output=True, cwd=tmp_path, env={}, check=True)
-    assert json.loads(done.stdout) == {"scalars": {"a": 1.0}, "curves": []}
+    assert json.loads(done.stdout) == {"scalars": {"a": 1.0}, "curves": [], "group": ""}
 
 
 # -- what is no file -------------------------------------------------------------------------------------------

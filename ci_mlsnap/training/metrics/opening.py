@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from ci_mlsnap.durable.faults import shown, storage_error
@@ -46,21 +48,48 @@ class Beneath:
         finally:
             os.close(folder)
 
-    def listed(self, root: Path, path: PurePosixPath, suffix: str) -> Iterator[PurePosixPath]:
-        """Give the files below the folder `path` whose names end so, by name. Raises `MetricsInvalid`."""
+    def listed(self, root: Path, path: PurePosixPath, wanted: Callable[[str], bool]) -> Iterator[PurePosixPath]:
+        """Give the files below the folder `path` whose names are wanted, by name. Raises `MetricsInvalid`."""
         waiting, seen = [path], 0
         while waiting:
             inner = waiting.pop()
-            names = self._names(root, inner)
+            names = self._names(root, inner, lambda name, is_folder: is_folder or wanted(name))
             seen += len(names)
             if seen > _FILES_AT_MOST or len(inner.parts) - len(path.parts) > _DEEP_AT_MOST:
-                raise refused(
-                    path, "it holds too many files or too deep folders", f"keep {_FILES_AT_MOST} at most"
-                )
+                raise _too_many(path)
             waiting.extend(inner / name for name, is_folder in reversed(names) if is_folder)
-            yield from (inner / name for name, is_folder in names if not is_folder and name.endswith(suffix))
+            yield from (inner / name for name, is_folder in names if not is_folder)
 
-    def _names(self, root: Path, path: PurePosixPath) -> list[tuple[str, bool]]:
+    def matching(self, root: Path, path: PurePosixPath, pattern: str) -> Iterator[PurePosixPath]:
+        """Give what is below `path` and fits the pattern, a `*` in a name standing for anything.
+
+        The highest number first, as the newest has it: `version_10` before `version_9`. Raises `MetricsInvalid`.
+        """
+        name, _, rest = pattern.partition("/")
+        names = [name]
+        if "*" in name:
+            inner = bool(rest)
+            found = self._names(root, path, lambda it, is_folder: is_folder == inner and fnmatchcase(it, name))
+            if len(found) > _FILES_AT_MOST:
+                raise _too_many(path)
+            names = sorted((it for it, _ in found), key=_natural, reverse=True)
+        for it in names:
+            if rest:
+                yield from self.matching(root, path / it, rest)
+            else:
+                yield path / it
+
+    def is_folder(self, root: Path, path: PurePosixPath) -> bool:
+        """Tell whether a folder is there. Raises `MetricsInvalid` for a link, `StorageFailed`."""
+        folder = self._folder(root, path)
+        if folder is not None:
+            os.close(folder)
+        return folder is not None
+
+    def _names(
+        self, root: Path, path: PurePosixPath, wanted: Callable[[str, bool], bool]
+    ) -> list[tuple[str, bool]]:
+        """Give the wanted names in a folder, and whether each is a folder's; one more than are allowed at most."""
         folder = self._folder(root, path)
         if folder is None:
             return []
@@ -68,7 +97,9 @@ class Beneath:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    found.append((entry.name, entry.is_dir(follow_symlinks=False)))
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    if wanted(entry.name, is_folder):
+                        found.append((entry.name, is_folder))
                     if len(found) > _FILES_AT_MOST:
                         break
         except OSError as error:
@@ -157,6 +188,10 @@ def refused(path: PurePosixPath, why: str, hint: str) -> MetricsInvalid:
     )
 
 
+def _too_many(path: PurePosixPath) -> MetricsInvalid:
+    return refused(path, "it holds too many files or too deep folders", f"keep {_FILES_AT_MOST} at most")
+
+
 def _require_absent(path: PurePosixPath, error: OSError, *, is_link: bool) -> None:
     """Return when the error says that nothing is there; raise for anything else."""
     if is_link:
@@ -177,3 +212,9 @@ def _link(folder: int, name: str) -> str | None:
     with suppress(OSError):
         return os.readlink(name, dir_fd=folder)
     return None
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Order names with numbers in them by these."""
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]
