@@ -59,22 +59,27 @@ class Snapshot:
 class Frozen:
     """An unnamed, private, unchanging copy of a live tree with its inventory; visible to nobody until sealed.
 
-    `token` finds it again after a crash. `copied_bytes` were written anew.
+    `token` finds it again after a crash. `copied_bytes` were written anew. `state` is the source's at that
+    instant, as `Driver.state_of` gives it.
     """
 
     token: str
     path: Path
     inventory: Inventory
     copied_bytes: int
+    state: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """What a restore did: by `swap` the displaced tree stands at `displaced`, by `sync` files were replaced."""
+    """What a restore did: by `swap` the displaced tree stands at `displaced`, by `sync` files were replaced.
+
+    `state` is the live tree's just before it was put in place, as `Driver.state_of` gives it."""
 
     way: Literal["swap", "sync", "none"]
     displaced: Path | None = None
     changed: int = 0
+    state: str = ""
 
 
 class Driver(Protocol):
@@ -113,6 +118,12 @@ class Driver(Protocol):
         `parent` is the version whose unchanged files may be shared; `full` reads every file again;
         `inventory=False` walks nothing (entries are then empty) where the storage can freeze without a walk.
         Raises `TreeUnsupported`, `LinkEscapes`, `StorageFull`, `StorageFailed`; nothing is left behind then.
+        """
+
+    def state_of(self, tree: Path) -> str:
+        """Give a text that is another one after any write to a tree of this storage, without a walk.
+
+        Empty where only a walk can tell. That nothing was written changes nothing; reading may.
         """
 
     def discard(self, token: str) -> None:

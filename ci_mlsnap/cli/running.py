@@ -1,4 +1,4 @@
-"""run, begin, train, conclude, finish, publish."""
+"""run, begin, train, conclude, finish, snapshot, publish."""
 
 from __future__ import annotations
 
@@ -147,6 +147,28 @@ def finish(ctx: click.Context, plan: str | None) -> int:
             tidy(hands, driver, identity_of(open_run.plan))
     pointers.drop_idle(hands.pointers)
     return ExitCode.DONE
+
+
+@click.command()
+@click.option("--allow-dirty", is_flag=True, help="Take uncommitted code as it is, under a name of its own.")
+@click.option("--break-lease", is_flag=True, help="Take the volume from a run that is known to be dead.")
+@click.option("--ephemeral", is_flag=True, help="Accept a store that ends with this machine or job.")
+@json_option
+@click.pass_context
+def snapshot(ctx: click.Context, allow_dirty: bool, break_lease: bool, ephemeral: bool, as_json: bool) -> int:
+    """Make a version of the live tree as it is, without training: for models that were made elsewhere.
+
+    Judged, announced and kept as a trained one is, under the commit that is checked out.
+    """
+    from ci_mlsnap.flows.context import Request
+    from ci_mlsnap.flows.snapshot import snapshot as flow
+
+    project = open_here(ctx, ephemeral=ephemeral)
+    with stop_signals() as stop:
+        record = flow(project, Request(allow_dirty=allow_dirty, break_lease=break_lease), stop=stop)
+    if as_json:
+        emit_json(record)
+    return ExitCode(record.exit_code)
 
 
 @click.command()

@@ -29,6 +29,7 @@ COMMANDS: dict[str, Row] = {
     "train": Row("CI and repair", "running", "Run the training command (needs no secrets)."),
     "conclude": Row("CI and repair", "running", "Snapshot, judge, publish and announce (needs secrets)."),
     "finish": Row("CI and repair", "running", "End what a stopped run left over."),
+    "snapshot": Row("CI and repair", "running", "Make a version of the live tree as it is, without training."),
     "publish": Row("CI and repair", "running", "Send the statuses that wait in the outbox."),
 }
 
@@ -48,5 +49,7 @@ HINTS: dict[str, str] = {
     "check": "doctor",
     "info": "show",
     "push": "publish",
+    "import": "snapshot",
+    "save": "snapshot",
 }
 """What people type who know other tools, and what they mean here."""

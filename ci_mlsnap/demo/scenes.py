@@ -18,6 +18,7 @@ import click
 from ci_mlsnap.demo.commits import commit_page
 from ci_mlsnap.demo.github import GitHubLookAlike
 from ci_mlsnap.errors import MlsnapError, UsageError
+from ci_mlsnap.trees.remove import remove_tree
 
 REPOSITORY = "demo/digits"
 _TOKEN = "demo-token"  # noqa: S105 - for the look-alike that this process starts, and for nothing else
@@ -167,8 +168,11 @@ def _environment(folder: Path, api_url: str) -> dict[str, str]:
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is None:
-        with tempfile.TemporaryDirectory(prefix="mlsnap-demo-") as made:
-            yield Path(made)
+        made = Path(tempfile.mkdtemp(prefix="mlsnap-demo-"))
+        try:
+            yield made
+        finally:
+            remove_tree(made)  # on btrfs, snapshots of the demo are subvolumes
         return
     if keep.exists() and any(keep.iterdir()):
         raise UsageError(f"{keep} is not empty", hint="name a folder that does not exist yet")

@@ -51,8 +51,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The decision of `begin`. `conclude` acts on it alone and reads nothing from the checkout.
 
     `action`: train and snapshot; announce the version `answered_by` again; or nothing, with the `reason`.
-    `parent` names the snapshot training starts from, `baseline` the one gates compare with. `ancestors` are the
-    commits before this one, as far as they were looked at, where the live tree is to advance.
+    `adopts` takes the live tree as it is instead of training. `parent` names the snapshot training starts from,
+    `baseline` the one gates compare with. `ancestors` are the commits before this one, as far as they were looked
+    at, where the live tree is to advance.
     """
 
     action: Action
@@ -78,6 +79,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     answered_by: str = ""
     answered_how: str = ""
     advance: bool = False
+    adopts: bool = False
     ancestors: tuple[str, ...] = ()
     repository: str = ""
     context: str = ""

@@ -13,7 +13,7 @@ from ci_mlsnap.domain import plan as plans
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.texts import size
-from ci_mlsnap.errors import MlsnapError, SnapshotForeign, StorageFull
+from ci_mlsnap.errors import MlsnapError, NoSuchVersion, SnapshotForeign, StorageFull
 from ci_mlsnap.flows import closing, leases, workspace
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import Hands, Project
@@ -76,7 +76,8 @@ def _opened(project: Project, plan: Plan, run_id: str, *, phases: bool, stop: Ca
         if plan.action == "train":
             _say_pending(hands, driver, plan)
             leases.take_volume(hands, driver, plan, run_id, stop)
-            _prepare(project, run)
+            if not plan.adopts:
+                _prepare(project, run)
     except MlsnapError as error:
         closing.failed(hands, driver, run, error)
         raise
@@ -97,7 +98,7 @@ def preflight(project: Project, plan: Plan) -> None:
             hint="free some space there, or set `store` to another place",
         )
     _require_free_name(project.driver, plan)
-    if plan.volume.isolation == "in-place" and not leases.is_volume_taken(project.driver):
+    if plan.volume.isolation == "in-place" and not plan.adopts and not leases.is_volume_taken(project.driver):
         require_known(project.driver, Path(plan.volume.path))
     text = f"volume {plan.volume.name}: {probe.way} on {probe.file_system}, {size(probe.free_bytes)} free"
     project.hands.progress.step(Step(name="preflight", state="ok", text=text))
@@ -134,12 +135,35 @@ def _prepare(project: Project, run: Run) -> None:
     resumed = workspace.fill(driver, plan, run.run_id)
     view = workspace.show(project.repository, plan, run.run_id)
     model = workspace.places(plan, run.run_id).model
-    walked = fingerprint(model) if plan.files_mode != "none" else ""
     links = str(workspace.links_folder(project.repository))
-    run.note("prepared", view=view, links=links, fingerprint=walked, resumed=resumed)
+    run.note("prepared", view=view, links=links, resumed=resumed, **_before_training(driver, plan, model))
     if resumed:
         text = "goes on with what an interrupted run of this commit had trained (--retrain starts anew)"
         project.hands.progress.step(Step(name="workspace", state="note", text=text))
+
+
+def _before_training(driver: Driver, plan: Plan, model: Path) -> dict[str, str]:
+    """How the model looks before training: by the driver's word where it has one, else by a walk of the files."""
+    state = driver.state_of(model)
+    if plan.files_mode == "none":
+        return {"state": state}
+    if not state:
+        return {"fingerprint": fingerprint(model)}
+    return {"state": state, "content": _content_before(driver, plan, model)}
+
+
+def _content_before(driver: Driver, plan: Plan, model: Path) -> str:
+    """Give the content digest of the version that the model is before training; empty when it is none."""
+    assert plan.volume is not None and plan.training is not None
+    if plan.volume.isolation == "in-place":
+        recorded = live.read(driver.state_folder(), model)
+        name = recorded.version if recorded else ""
+    else:
+        name = plan.parent if plan.training.start == "parent" else ""
+    try:
+        return driver.manifest_header(SnapshotName.parse(name)).content_digest if name else ""
+    except NoSuchVersion:
+        return ""
 
 
 def _expected_bytes(driver: Driver, plan: Plan) -> int:

@@ -127,7 +127,10 @@ def settle(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
     good = record.outcome == "good"
     if plan.volume.isolation == "in-place":
         advances.write(driver.state_folder(), path, _advance_of(run))
-        live.write(driver.state_folder(), path, version=plan.name, condition="equal", run=run.run_id)
+        state = (run.facts("frozen") or {}).get("state", "")
+        live.write(
+            driver.state_folder(), path, version=plan.name, condition="equal", run=run.run_id, state_of_tree=state
+        )
     elif good and plan.advance:
         _advance(hands, driver, run, name, path)
     _settle_view(run, driver.view(name) if good else None)
@@ -280,7 +283,14 @@ def _mark_live(driver: Driver, run: Run) -> None:
     if before is None or before.run != run.run_id:
         return  # not marked yet, or another run has the tree by now
     condition: live.Condition = "equal" if run.facts("training") is None else "changed-by-failed-run"
-    live.write(driver.state_folder(), path, version=before.version, condition=condition, run=run.run_id)
+    live.write(
+        driver.state_folder(),
+        path,
+        version=before.version,
+        condition=condition,
+        run=run.run_id,
+        state_of_tree=before.state,
+    )
 
 
 def _settle_view(run: Run, snapshot: Path | None) -> None:

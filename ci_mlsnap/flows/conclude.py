@@ -94,9 +94,10 @@ def _version(hands: Hands, driver: Driver, run: Run) -> Record:
     where = places(plan, run.run_id)
     _refuse_writers(where.model)
     metrics = _metrics(hands, plan, run)
-    _refuse_unchanged(run, where.model)
+    _refuse_unchanged(driver, run, where.model)
     clock.lap("check")
     frozen = _freeze(driver, plan, run, where.model)
+    _refuse_same(run, frozen, where.model)
     verdict = judge(plan.gates, metrics.scalars, plan.baseline_metrics)
     _say_verdict(hands, plan, metrics, verdict)
     clock.lap("freeze")
@@ -141,22 +142,35 @@ def _metrics(hands: Hands, plan: Plan, run: Run) -> Metrics:
     return metrics
 
 
-def _refuse_unchanged(run: Run, model: Path) -> None:
-    before = (run.facts("prepared") or {}).get("fingerprint", "")
-    if before and fingerprint(model) == before:
-        raise ModelUnchanged(
-            "training ended well but changed no file of the volume",
-            why=f"nothing below {model} is newer than the start of the run",
-            safe="nothing was snapshotted",
-            hint="write the model below $MLSNAP_MODEL_DIR",
-        )
+def _refuse_unchanged(driver: Driver, run: Run, model: Path) -> None:
+    """Refuse a tree that nothing was written to, as far as that can be told without reading its files."""
+    prepared = run.facts("prepared") or {}
+    state, walked = prepared.get("state", ""), prepared.get("fingerprint", "")
+    if (state and driver.state_of(model) == state) or (walked and fingerprint(model) == walked):
+        raise _unchanged(model)
+
+
+def _refuse_same(run: Run, frozen: Frozen, model: Path) -> None:
+    """Refuse what holds the same as before training: a tree's state changes also when it is only read."""
+    before = (run.facts("prepared") or {}).get("content", "")
+    if before and frozen.inventory.content_digest == before:
+        raise _unchanged(model)
+
+
+def _unchanged(model: Path) -> ModelUnchanged:
+    return ModelUnchanged(
+        "training ended well but changed no file of the volume",
+        why=f"nothing below {model} is newer than the start of the run",
+        safe="nothing was snapshotted",
+        hint="write the model below $MLSNAP_MODEL_DIR",
+    )
 
 
 def _freeze(driver: Driver, plan: Plan, run: Run, model: Path) -> Frozen:
     parent = SnapshotName.parse(plan.parent) if plan.parent else None
     mode = plan.files_mode
     frozen = driver.freeze(model, parent=parent, full=mode == "full", inventory=mode != "none")
-    run.note("frozen", token=frozen.token)
+    run.note("frozen", token=frozen.token, state=frozen.state)
     return frozen
 
 

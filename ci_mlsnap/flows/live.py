@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import live
 from ci_mlsnap.state.sequences import next_sequence
 from ci_mlsnap.trees.compare import Differences, differences
+from ci_mlsnap.trees.inventory import glimpse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,15 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveTree:
-    """What is known of a live tree: `version` is empty before the first one, `condition` as recorded."""
+    """What is known of a live tree: `version` is empty before the first one, `condition` as recorded.
+
+    `state` is what proved without a walk that nothing differs; empty when the files were looked at.
+    """
 
     version: str
     condition: str
     differences: Differences
+    state: str = ""
 
     @property
     def equal(self) -> bool:
@@ -55,19 +61,45 @@ def look(driver: Driver, path: Path, *, read: bool = False) -> LiveTree:
     Without `read`, files whose size and times are unchanged count as unchanged.
     """
     recorded = live.read(driver.state_folder(), path)
-    entries: tuple[Entry, ...] = ()
-    if recorded and recorded.version:
-        try:
-            entries = driver.manifest(SnapshotName.parse(recorded.version)).entries
-        except NoSuchVersion:
-            entries = ()
-    gone = tuple(entry.path for entry in entries)
-    found = differences(path, entries, read=read) if path.is_dir() else Differences(removed=gone)
+    if recorded and _is_untouched(driver, path, recorded):
+        return LiveTree(
+            version=recorded.version, condition=recorded.condition, differences=Differences(), state=recorded.state
+        )
+    found = compared(driver, path, recorded.version if recorded else "", read=read)
     return LiveTree(
         version=recorded.version if recorded else "",
         condition=recorded.condition if recorded else "unknown",
         differences=found,
     )
+
+
+def compared(driver: Driver, path: Path, version: str, *, read: bool) -> Differences:
+    """Compare a tree with a version; with nothing, where there is none (any more). Raises as `differences` does.
+
+    A version whose contents were not inventoried is looked at itself, without reading its files.
+    """
+    entries, read = _entries(driver, version, read=read)
+    if not path.is_dir():
+        return Differences(removed=tuple(entry.path for entry in entries))
+    return differences(path, entries, read=read)
+
+
+def _entries(driver: Driver, version: str, *, read: bool) -> tuple[Sequence[Entry], bool]:
+    if not version:
+        return (), read
+    name = SnapshotName.parse(version)
+    try:
+        if driver.manifest_header(name).files_mode == "none":
+            return glimpse(driver.view(name)), False
+        return driver.manifest(name).entries, read
+    except NoSuchVersion:
+        return (), read
+
+
+def _is_untouched(driver: Driver, path: Path, recorded: live.Live) -> bool:
+    """Tell without a walk that the tree still equals its version; where the driver can't, this is false."""
+    known = recorded.state and recorded.condition == "equal" and path.is_dir()
+    return bool(known) and driver.state_of(path) == recorded.state
 
 
 def look_if_possible(driver: Driver, path: Path, *, read: bool = False) -> LiveTree | None:

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from ci_mlsnap.domain.advancing import Advance, is_overtaken
-from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.names import SnapshotName
-from ci_mlsnap.errors import LinkEscapes, NoSuchVersion, TreeUnsupported
+from ci_mlsnap.errors import LinkEscapes, TreeUnsupported
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
-from ci_mlsnap.flows.live import Identity, keep, look_if_possible
+from ci_mlsnap.flows.live import Identity, LiveTree, compared, keep, look_if_possible
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import advances, displaced, live
-from ci_mlsnap.trees.compare import differences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +81,7 @@ def keep_or_note(hands: Hands, driver: Driver, tree: Path, saved: str, identity:
 
     `saved` names the snapshot that should have it all. Somebody may have written to the tree until the swap.
     """
-    found = differences(tree, _entries(driver, saved), read=False)
+    found = compared(driver, tree, saved, read=False)
     kept = ""
     if found.added or found.changed:
         kept = keep(driver, tree, identity, commit=commit, now=hands.now())
@@ -94,16 +92,17 @@ def keep_or_note(hands: Hands, driver: Driver, tree: Path, saved: str, identity:
 def _moved(
     hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, *, read: bool = False
 ) -> Moved:
-    if _is_there(driver, name, path, read=read):
-        _mark(hands, driver, path, version=name)
+    before = look_if_possible(driver, path, read=read)
+    known = before.state if before is not None else ""
+    if before.version == str(name) if before and known else _is_there(driver, name, path, read=read):
+        _mark(hands, driver, path, version=name, state=known)
         return Moved(way="none")
-    return _move(hands, driver, name, path, identity, read=read)
+    return _move(hands, driver, name, path, identity, before)
 
 
 def _move(
-    hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, *, read: bool
+    hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, before: LiveTree | None
 ) -> Moved:
-    before = look_if_possible(driver, path, read=read)
     kept = ""
     if before is not None and before.unsaved:
         kept = keep(driver, path, identity, commit=name.sha, now=hands.now())
@@ -118,10 +117,19 @@ def _move(
     )
     # A tree that cannot be compared is never sorted through file by file: it goes aside as a whole.
     restored = driver.restore(name, path, way=None if before is not None else "swap")
-    _mark(hands, driver, path, version=name)
+    _mark(hands, driver, path, version=name, state=restored.state)
     if before is None:
         return Moved(way=restored.way, aside=restored.displaced)
-    if restored.displaced is not None:
+    if restored.displaced is not None and before.state:
+        # It was untouched a moment ago; that it still was when it was displaced is looked at before it goes.
+        displaced.note(
+            driver.state_folder(),
+            restored.displaced,
+            saved=before.version,
+            state_of_tree=before.state,
+            now=hands.clock,
+        )
+    elif restored.displaced is not None:
         saved = kept or before.version
         kept = keep_or_note(hands, driver, restored.displaced, saved, identity, name.sha) or kept
     changed = len(before.differences.removed) + len(before.differences.changed)
@@ -133,19 +141,18 @@ def _is_there(driver: Driver, name: SnapshotName, path: Path, *, read: bool) -> 
     if not path.is_dir():
         return False
     try:
-        return not differences(path, driver.manifest(name).entries, read=read)
+        return not compared(driver, path, str(name), read=read)
     except (TreeUnsupported, LinkEscapes):
         return False
 
 
-def _mark(hands: Hands, driver: Driver, path: Path, *, version: SnapshotName) -> None:
+def _mark(hands: Hands, driver: Driver, path: Path, *, version: SnapshotName, state: str) -> None:
     live.write(
-        driver.state_folder(), path, version=str(version), condition="equal", run=hands.owner(), now=hands.clock
+        driver.state_folder(),
+        path,
+        version=str(version),
+        condition="equal",
+        run=hands.owner(),
+        state_of_tree=state,
+        now=hands.clock,
     )
-
-
-def _entries(driver: Driver, saved: str) -> tuple[Entry, ...]:
-    try:
-        return driver.manifest(SnapshotName.parse(saved)).entries if saved else ()
-    except NoSuchVersion:
-        return ()

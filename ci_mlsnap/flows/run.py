@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from typing import BinaryIO
 
 import msgspec
@@ -20,11 +21,18 @@ from ci_mlsnap.state import pointers
 from ci_mlsnap.training.signals import StopSignal
 
 
-def begin_planned(project: Project, request: Request, *, stop: StopSignal, phases: bool = True) -> Begun:
+def begin_planned(
+    project: Project,
+    request: Request,
+    *,
+    stop: StopSignal,
+    phases: bool = True,
+    planner: Callable[[Project, Request], Plan] = plan_run,
+) -> Begun:
     """Plan and open a run; where there is nothing to do, say so on the build's page."""
 
     def make_plan() -> Plan:
-        return plan_run(project, request)
+        return planner(project, request)
 
     if request.break_lease:
         leases.break_all(project.hands, project.driver)

@@ -9,13 +9,12 @@ from ci_mlsnap.errors import Busy, LinkEscapes, TreeUnsupported
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.finish import finish
-from ci_mlsnap.flows.live import Identity
+from ci_mlsnap.flows.live import Identity, compared
 from ci_mlsnap.flows.moving import keep_or_note
 from ci_mlsnap.flows.workspace import begun_workspaces, remove_old
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import catalogue, displaced
 from ci_mlsnap.state.journal import open_runs
-from ci_mlsnap.trees.compare import differences
 from ci_mlsnap.trees.remove import remove_tree
 
 _NEWEST = 20
@@ -70,6 +69,8 @@ def _purge(hands: Hands, driver: Driver, tree: Path, identity: Identity) -> None
     known = displaced.find(state, tree)
     if known is None:
         _compare(hands, driver, tree, identity)
+    elif known.state and driver.state_of(tree) != known.state:
+        _compare(hands, driver, tree, identity)  # somebody still wrote to it
     elif hands.clock() >= known.since + hands.timing.trash_grace:
         driver.purge(tree)
         displaced.forget(state, tree)
@@ -90,7 +91,7 @@ def _version_of(driver: Driver, tree: Path) -> str:
     """Name a version that has all that the tree holds; empty when none of the newest has."""
     known = sorted(catalogue.versions(driver), key=lambda version: -version.header.sequence)[:_NEWEST]
     for version in known:
-        found = differences(tree, driver.manifest(version.name).entries, read=False)
+        found = compared(driver, tree, str(version.name), read=False)
         if not (found.added or found.changed):
             return str(version.name)
     return ""

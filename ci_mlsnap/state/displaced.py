@@ -16,15 +16,21 @@ _WAY_OUT = "remove the file: the displaced tree is then compared anew"
 class Displaced(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="format", tag="mlsnap/trash/1"
 ):
-    """One displaced tree whose files are all in the version `saved`; `since` in seconds since the epoch."""
+    """One displaced tree whose files are all in the version `saved`; `since` in seconds since the epoch.
+
+    Where the driver knows a tree's `state`, that holds only as long as the state is still this one.
+    """
 
     saved: str
     since: float
+    state: str = ""
 
 
-def note(state: Path, tree: Path, *, saved: str, now: Callable[[], float] = time.time) -> None:
+def note(
+    state: Path, tree: Path, *, saved: str, state_of_tree: str = "", now: Callable[[], float] = time.time
+) -> None:
     """Remember that all that a displaced tree holds is saved. Raises `StorageFailed`."""
-    documents.write(_file(state, tree), Displaced(saved=saved, since=now()))
+    documents.write(_file(state, tree), Displaced(saved=saved, since=now(), state=state_of_tree))
 
 
 def find(state: Path, tree: Path) -> Displaced | None:

@@ -24,7 +24,8 @@ class Live(
     """What is recorded of one live tree.
 
     `version` is the one it last equalled, empty before the first; `target` the one it is on the way to; `since`
-    in seconds since the epoch.
+    in seconds since the epoch. `state` is what the driver said of the tree when it equalled the version, empty
+    where only a walk tells.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Live(
     target: str
     run: str
     since: float
+    state: str = ""
 
 
 def read(state: Path, path: Path) -> Live | None:
@@ -48,6 +50,7 @@ def write(
     condition: Condition,
     target: str = "",
     run: str = "",
+    state_of_tree: str = "",
     now: Callable[[], float] = time.time,
 ) -> None:
     """Record what the live tree is, durably: call it before a change begins. Raises `StorageFailed`."""
@@ -58,6 +61,7 @@ def write(
         target=target,
         run=run,
         since=now(),
+        state=state_of_tree,
     )
     documents.write(_file(state, path), live)
 

@@ -9,11 +9,11 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_mlsnap.domain.manifest import Entry, Inventory, inventory_of
+from ci_mlsnap.domain.manifest import Inventory, inventory_of
 from ci_mlsnap.durable.atomic import follow_folder, fsync_folder, make_folder
 from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import TreeUnsupported
@@ -21,11 +21,12 @@ from ci_mlsnap.storage.checking import damage_of, first_damage
 from ci_mlsnap.storage.facts import Remembered, content_of, lines_of
 from ci_mlsnap.storage.layout import LINK, OWN, Store
 from ci_mlsnap.storage.sealed import SealedTrees
-from ci_mlsnap.storage.way import Parent, Taken, Way
+from ci_mlsnap.storage.way import Entries, Parent, Taken, Way
 from ci_mlsnap.trees import subvolume
 from ci_mlsnap.trees.inventory import survey
 from ci_mlsnap.trees.listing import KnownFile
 from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
+from ci_mlsnap.trees.syncfs import sync_file_system
 
 _NOT_ALLOWED = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EINVAL}
 
@@ -49,13 +50,14 @@ class BtrfsWay:
             return self.plain.freeze(source, partial, parent=parent, full=full, inventory=inventory)
         with nothing_left_of(partial), storage_errors("the snapshot cannot be finished"):
             _refuse_nested(source)
+            state = _state_at_snapshot(source, partial)
             _strip(partial)
             if not inventory:
-                return Taken(inventory=inventory_of(()), copied_bytes=0)
+                return Taken(inventory=inventory_of(()), copied_bytes=0, state=state)
             lines = {} if full or parent is None else self._files(parent.root)
             listing = survey(partial, known=lambda found: content_of(lines.get(found.path), found.stat))
             self._remember(partial, listing.known, youngest)
-            return Taken(inventory=listing.inventory(), copied_bytes=0)
+            return Taken(inventory=listing.inventory(), copied_bytes=0, state=state)
 
     def _files(self, snapshot: Path) -> Remembered:
         """Give what is remembered of a version's files; what comes from it has their inodes and times."""
@@ -104,7 +106,7 @@ class BtrfsWay:
         with storage_errors("the tree cannot be looked at"):
             return subvolume.look(tree)
 
-    def clone(self, snapshot: Path, destination: Path, entries: Sequence[Entry] | None) -> None:
+    def clone(self, snapshot: Path, destination: Path, entries: Entries | None) -> None:
         """See `Way.clone`."""
         if self._look(snapshot) is None:
             self.plain.clone(snapshot, destination, entries)
@@ -118,14 +120,23 @@ class BtrfsWay:
         with nothing_left_of(destination), storage_errors("the snapshot cannot be cloned"):
             _strip(destination)
 
-    def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
+    def damage(self, snapshot: Path, entries: Entries) -> str:
         """See `Way.damage`. What nobody could write to, and the kernel says was not changed, is not looked at."""
         tree = self._look(snapshot)
         if tree is None:
             return self.plain.damage(snapshot, entries)
         if self._trees.is_unchanged(tree):
             return ""
-        return first_damage(snapshot, entries, lambda found: None)
+        return first_damage(snapshot, entries(), lambda found: None)
+
+    def state_of(self, tree: Path) -> str:
+        """See `Way.state_of`."""
+        with storage_errors("the tree cannot be looked at"):
+            if subvolume.look(tree) is None:
+                return ""
+            sync_file_system(tree)
+            found = subvolume.look(tree)
+            return _state(found.uuid, found.changed) if found else ""
 
     def make(self, tree: Path) -> None:
         """See `Way.make`: a subvolume."""
@@ -149,6 +160,16 @@ class BtrfsWay:
             return
         self._trees.forget(found.uuid)
         remove_tree(tree)
+
+
+def _state(uuid: str, changed: int) -> str:
+    return f"{uuid}:{changed}"
+
+
+def _state_at_snapshot(source: Path, fresh: Path) -> str:
+    """Give the source's state when its snapshot was made: that has the same last change until it is written to."""
+    one, other = subvolume.look(source), subvolume.look(fresh)
+    return _state(one.uuid, other.changed) if one and other else ""
 
 
 def _strip(tree: Path) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_mlsnap.domain.manifest import Entry, Inventory, inventory_of
+from ci_mlsnap.domain.manifest import Inventory, inventory_of
 from ci_mlsnap.durable.atomic import make_folder
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import StorageFailed
@@ -29,7 +28,7 @@ from ci_mlsnap.storage.facts import (
 from ci_mlsnap.storage.layout import Store, will_be_frozen_again
 from ci_mlsnap.storage.modes import give_modes, take_write_bits
 from ci_mlsnap.storage.sharing import see, shareable, unlink_shared
-from ci_mlsnap.storage.way import Parent, Taken
+from ci_mlsnap.storage.way import Entries, Parent, Taken
 from ci_mlsnap.trees.copy import Copied, copy_tree
 from ci_mlsnap.trees.glance import require_as_seen
 from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
@@ -82,20 +81,25 @@ class CopyWay:
         }
         update_objects(self.store.state, sealed)
 
-    def clone(self, snapshot: Path, destination: Path, entries: Sequence[Entry] | None) -> None:
+    def clone(self, snapshot: Path, destination: Path, entries: Entries | None) -> None:
         """See `Way.clone`. Each byte is read, so damage is found whatever the caches say."""
         with nothing_left_of(destination), storage_errors("the snapshot cannot be copied"):
             found = copy_tree(snapshot, destination, digests=entries is not None).inventory.entries
             os.chmod(destination, stat.S_IMODE(os.stat(destination).st_mode) | stat.S_IRWXU)
             if entries is not None:
-                require_equal(snapshot, found, entries)
+                wanted = entries()
+                require_equal(snapshot, found, wanted)
                 del found  # 10^5 of them are large, and so is what follows
-                give_modes(destination, entries)
+                give_modes(destination, wanted)
 
-    def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
+    def damage(self, snapshot: Path, entries: Entries) -> str:
         """See `Way.damage`."""
         objects = read_objects(self.store.state)
-        return first_damage(snapshot, entries, lambda found: objects.get(found.stat.st_ino))
+        return first_damage(snapshot, entries(), lambda found: objects.get(found.stat.st_ino))
+
+    def state_of(self, tree: Path) -> str:
+        """See `Way.state_of`: only a walk tells."""
+        return ""
 
     def make(self, tree: Path) -> None:
         """See `Way.make`."""

@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ from ci_mlsnap.errors import IntegrityDamage, StorageFailed, VolumeRefused
 FORMAT: Literal["mlsnap/volume/1"] = "mlsnap/volume/1"
 LINK = ".snapshot"
 OWN = ".mlsnap"
+
+LONG_UNREAD_NS = 32_503_680_000_000_000_000
+"""An access time in the year 3000, for our own things in a live tree: with `relatime` the kernel then never writes
+one, which would look like a change of the tree."""
 
 LOCK_WAIT = 30.0
 """Seconds to wait for the store lock, which others hold for milliseconds."""
@@ -206,6 +211,7 @@ def _write_own(tree: Path, name: str, record: msgspec.Struct) -> None:
                 with os.fdopen(file, "wb") as stream:
                     stream.write(msgspec.json.encode(record) + b"\n")
                     stream.flush()
+                    os.utime(file, ns=(LONG_UNREAD_NS, os.fstat(file).st_mtime_ns))
                     os.fsync(file)
                 os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
                 os.fsync(folder)
@@ -252,6 +258,7 @@ def link_snapshots(tree: Path, store: Store, *, final: Path | None = None) -> No
     with storage_errors("the link to the snapshots cannot be made"), _own_folder(tree) as folder:
         beside = f"{LINK}.{new_token()}"
         os.symlink(target, beside, dir_fd=folder)
+        os.utime(beside, ns=(LONG_UNREAD_NS, time.time_ns()), dir_fd=folder, follow_symlinks=False)
         os.replace(beside, link, src_dir_fd=folder)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from ci_mlsnap.domain.manifest import Entry, Manifest, ManifestHeader, digest_of, encode
+from ci_mlsnap.domain.manifest import Manifest, ManifestHeader, digest_of, encode
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.durable.atomic import refuse_unsafe
 from ci_mlsnap.durable.faults import storage_errors
@@ -25,7 +25,7 @@ from ci_mlsnap.storage.layout import LINK, Store, new_token
 from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_existing, store_refusal
 from ci_mlsnap.storage.restoring import Restoring
 from ci_mlsnap.storage.shelf import Shelf
-from ci_mlsnap.storage.way import Parent, Way
+from ci_mlsnap.storage.way import Entries, Parent, Way
 
 
 class LocalDriver:
@@ -117,6 +117,10 @@ class LocalDriver:
         if refusal is not None:
             raise refusal
 
+    def state_of(self, tree: Path) -> str:
+        """See `Driver.state_of`."""
+        return self._way.state_of(tree)
+
     def state_folder(self) -> Path:
         """See `Driver.state_folder`."""
         return self._store.state
@@ -130,13 +134,20 @@ class LocalDriver:
         partial = self._store.partial(token)
         known = self._parent(parent)
         taken = self._way.freeze(source, partial, parent=known, full=full, inventory=inventory)
-        return Frozen(token=token, path=partial, inventory=taken.inventory, copied_bytes=taken.copied_bytes)
+        return Frozen(
+            token=token,
+            path=partial,
+            inventory=taken.inventory,
+            copied_bytes=taken.copied_bytes,
+            state=taken.state,
+        )
 
     def _parent(self, name: SnapshotName | None) -> Parent | None:
         if name is None:
             return None
         try:
-            return Parent(root=self._shelf.place(name), entries=self._shelf.manifest(name).entries)
+            self._shelf.header(name)  # a damaged manifest is found here
+            return Parent(root=self._shelf.place(name), entries=lambda: self._shelf.manifest(name).entries)
         except (NoSuchVersion, IntegrityDamage):
             # Nothing can be shared with it; the new version does not depend on it.
             return None
@@ -234,10 +245,11 @@ class LocalDriver:
                 hint="other versions may be whole: `mlsnap log` names them",
             )
 
-    def _entries(self, name: SnapshotName) -> Sequence[Entry] | None:
-        """The entries of a version, or None when its contents were not inventoried."""
-        manifest = self._shelf.manifest(name)
-        return manifest.entries if manifest.header.files_mode != "none" else None
+    def _entries(self, name: SnapshotName) -> Entries | None:
+        """What reads the entries of a version, or None when its contents were not inventoried."""
+        if self._shelf.header(name).files_mode == "none":
+            return None
+        return lambda: self._shelf.manifest(name).entries
 
     def links(self, name: SnapshotName) -> Mapping[str, str]:
         """See `Driver.links`."""

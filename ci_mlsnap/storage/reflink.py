@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_mlsnap.domain.manifest import Entry, Inventory, inventory_of
+from ci_mlsnap.domain.manifest import Inventory, inventory_of
 from ci_mlsnap.durable.atomic import make_folder
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import StorageFailed
@@ -22,7 +22,7 @@ from ci_mlsnap.storage.facts import Remembered, content_of, line_of, remember, r
 from ci_mlsnap.storage.layout import Store, will_be_frozen_again
 from ci_mlsnap.storage.modes import give_modes
 from ci_mlsnap.storage.sealed import SealedTrees
-from ci_mlsnap.storage.way import Parent, Taken
+from ci_mlsnap.storage.way import Entries, Parent, Taken
 from ci_mlsnap.trees.copy import Sharing, copy_tree
 from ci_mlsnap.trees.glance import require_as_seen
 from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
@@ -76,24 +76,29 @@ class ReflinkWay:
     def _trees(self) -> SealedTrees:
         return SealedTrees(state=self.store.state)
 
-    def clone(self, snapshot: Path, destination: Path, entries: Sequence[Entry] | None) -> None:
+    def clone(self, snapshot: Path, destination: Path, entries: Entries | None) -> None:
         """See `Way.clone`. A file whose facts are still those of the sealing is not read again."""
         with nothing_left_of(destination), storage_errors("the snapshot cannot be cloned"):
             sharing = Sharing(known=_believed(self._files(snapshot)))
             copied = copy_tree(snapshot, destination, digests=entries is not None, sharing=sharing)
             os.chmod(destination, stat.S_IMODE(os.stat(destination).st_mode) | stat.S_IRWXU)
             if entries is not None:
-                require_equal(snapshot, copied.inventory.entries, entries)
-                give_modes(destination, entries)
+                wanted = entries()
+                require_equal(snapshot, copied.inventory.entries, wanted)
+                give_modes(destination, wanted)
 
-    def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
+    def damage(self, snapshot: Path, entries: Entries) -> str:
         """See `Way.damage`."""
         files = self._files(snapshot)
-        return first_damage(snapshot, entries, lambda found: files.get(found.path))
+        return first_damage(snapshot, entries(), lambda found: files.get(found.path))
 
     def _files(self, snapshot: Path) -> Remembered:
         with storage_errors("the snapshot cannot be looked at"):
             return self._trees.files(os.lstat(snapshot).st_ino)
+
+    def state_of(self, tree: Path) -> str:
+        """See `Way.state_of`: only a walk tells."""
+        return ""
 
     def make(self, tree: Path) -> None:
         """See `Way.make`."""

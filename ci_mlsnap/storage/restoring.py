@@ -5,13 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.durable.atomic import fsync_folder
 from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import IntegrityDamage, StorageFailed, VolumeRefused
@@ -20,7 +18,7 @@ from ci_mlsnap.storage.binding import make_own
 from ci_mlsnap.storage.layout import Store, is_clone, link_snapshots, mark_clone, new_token, write_id
 from ci_mlsnap.storage.placement import same_file_system
 from ci_mlsnap.storage.sync import sync_tree
-from ci_mlsnap.storage.way import Way
+from ci_mlsnap.storage.way import Entries, Way
 from ci_mlsnap.trees.exchange import exchange, rename_without_replacing
 from ci_mlsnap.trees.inventory import take_inventory
 from ci_mlsnap.trees.syncfs import sync_file_system
@@ -37,7 +35,7 @@ class Restoring:
     volume_id: str
 
     def restore(
-        self, snapshot: Path, entries: Sequence[Entry] | None, live: Path, way: Literal["swap", "sync"] | None
+        self, snapshot: Path, entries: Entries | None, live: Path, way: Literal["swap", "sync"] | None
     ) -> Restored:
         """See `Driver.restore`; the live path was checked before."""
         if way != "sync" and (way == "swap" or same_file_system(live, self.store.snapshots)):
@@ -55,7 +53,7 @@ class Restoring:
 
     # -- swap --------------------------------------------------------------------------------------
 
-    def _swap(self, snapshot: Path, entries: Sequence[Entry] | None, live: Path) -> Restored:
+    def _swap(self, snapshot: Path, entries: Entries | None, live: Path) -> Restored:
         # Built where the displaced tree is to be kept: after the exchange it stands there already, and no crash
         # can leave the only copy of somebody's work under a name that is cleaned.
         built = self.store.trash(new_token())
@@ -63,14 +61,16 @@ class Restoring:
         try:
             with storage_errors("the restored tree cannot be finished"):
                 self._finish(built, live)
-            sync_file_system(built)
+            state = self.way.state_of(built)
+            if not state:
+                sync_file_system(built)
             displaced = self._exchange(built, live)
         except BaseException:
             self.way.remove(built)
             raise
         fsync_folder(live.parent)
         fsync_folder(self.store.snapshots)
-        return Restored(way="swap", displaced=built if displaced else None)
+        return Restored(way="swap", displaced=built if displaced else None, state=state)
 
     def _finish(self, built: Path, live: Path) -> None:
         write_id(built, self.volume_id)
@@ -97,9 +97,8 @@ class Restoring:
 
     # -- sync --------------------------------------------------------------------------------------
 
-    def _sync(self, snapshot: Path, entries: Sequence[Entry] | None, live: Path) -> Restored:
-        wanted = take_inventory(snapshot).entries if entries is None else entries
-        damage = self.way.damage(snapshot, wanted)
+    def _sync(self, snapshot: Path, entries: Entries | None, live: Path) -> Restored:
+        damage = "" if entries is None else self.way.damage(snapshot, entries)
         if damage:
             raise IntegrityDamage(
                 f"{snapshot} is damaged: {damage}",
@@ -107,12 +106,13 @@ class Restoring:
                 hint="use another version; `mlsnap log` names them",
             )
         make_own(self.store, live, self.volume_id, make=self.way.make)
+        wanted = take_inventory(snapshot).entries if entries is None else entries()
         changed = sync_tree(snapshot, live, wanted)
         return Restored(way="sync", changed=changed)
 
     # -- clone -------------------------------------------------------------------------------------
 
-    def clone(self, snapshot: Path | None, entries: Sequence[Entry] | None, destination: Path) -> Path:
+    def clone(self, snapshot: Path | None, entries: Entries | None, destination: Path) -> Path:
         """See `Driver.clone`: made beside and renamed, so that a clone is whole or not there."""
         if os.path.lexists(destination):
             raise VolumeRefused(

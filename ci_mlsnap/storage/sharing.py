@@ -66,7 +66,7 @@ class Shared(Mapping[bytes, Reuse]):
 
 def see(source: Path, parent: Parent | None, remembered: Remembered) -> Seen:
     """Walk the source; read only files that could be shared and of which nothing is remembered."""
-    entries = by_path(parent.entries) if parent else {}
+    entries = by_path(parent.entries()) if parent else {}
     seen = Seen()
     with Crew() as crew:
         for found in walk(source):
@@ -106,7 +106,7 @@ def shareable(parent: Parent, seen: Seen, objects: Objects) -> Shared:
     groups = {path: sorted(members) for members in seen.groups.values() for path in members}
     wanted = {
         entry.path: entry
-        for entry in parent.entries
+        for entry in parent.entries()
         if entry.path in seen.equal and _same_group(entry, groups) and _reached(parent.root, entry.path)
     }
     whole = _undamaged(parent.root, wanted, objects)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ci_mlsnap.domain.manifest import Entry, Inventory
+
+Entries = Callable[[], Sequence[Entry]]
+"""Reads a manifest's entries, of which there may be many; a way that need not look at files never calls it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,15 +18,17 @@ class Parent:
     """The version whose unchanged files may be shared: where it stands and what it holds."""
 
     root: Path
-    entries: Sequence[Entry]
+    entries: Entries
 
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """What a freeze or a clone made: its entries, and how many bytes were written anew."""
+    """What a freeze made: its entries, how many bytes were written anew, and the source's state (`Way.state_of`)
+    at that instant, empty where that is not known."""
 
     inventory: Inventory
     copied_bytes: int
+    state: str = ""
 
 
 class Way(Protocol):
@@ -57,14 +62,20 @@ class Way(Protocol):
     def sealed(self, partial: Path, inventory: Inventory) -> None:
         """Remember the files of a tree that becomes a snapshot; the store lock is held."""
 
-    def clone(self, snapshot: Path, destination: Path, entries: Sequence[Entry] | None) -> None:
+    def state_of(self, tree: Path) -> str:
+        """Give a text that is another one after any write to the tree, without a walk; empty where there is none.
+
+        What was written up to now is durable then.
+        """
+
+    def clone(self, snapshot: Path, destination: Path, entries: Entries | None) -> None:
         """Make a writable copy with the modes of the entries, sharing nothing that a write could reach.
 
         Without entries (none were taken) the copy is what the snapshot holds. After an error nothing is left.
         Raises `IntegrityDamage` when the snapshot holds anything else than its entries say.
         """
 
-    def damage(self, snapshot: Path, entries: Sequence[Entry]) -> str:
+    def damage(self, snapshot: Path, entries: Entries) -> str:
         """Say what of a snapshot is not as its entries say: the first difference, or nothing. Writes nothing."""
 
     def make(self, tree: Path) -> None:

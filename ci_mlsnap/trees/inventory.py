@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from ci_mlsnap.domain.manifest import Inventory
+from ci_mlsnap.domain.manifest import Entry, Inventory, inventory_of
 from ci_mlsnap.trees.crew import Crew
 from ci_mlsnap.trees.files import attributes, digest, open_found, require_unchanged
 from ci_mlsnap.trees.listing import KnownFile, Listing
@@ -39,6 +39,21 @@ def survey(root: Path, *, known: Knowing = _nothing_known) -> Listing:
         for found in walk(root):
             _take(found, listing, crew, known)
     return listing
+
+
+def glimpse(root: Path) -> tuple[Entry, ...]:
+    """Give the entries of a tree without reading its files: digests are empty, attributes not looked at."""
+    return inventory_of(
+        Entry(
+            path=found.path,
+            kind=found.kind,
+            mode=found.stat.st_mode & 0o777,
+            mtime_ns=found.stat.st_mtime_ns,
+            size=found.stat.st_size if found.kind == "file" else 0,
+            target=found.target,
+        )
+        for found in walk(root)
+    ).entries
 
 
 def _take(found: Found, listing: Listing, crew: Crew, known: Knowing) -> None:

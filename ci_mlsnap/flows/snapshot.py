@@ -1,0 +1,67 @@
+"""snapshot: make a version of the live tree as it is, without training; a run whose training already happened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.record import Record
+from ci_mlsnap.errors import ModelUnchanged
+from ci_mlsnap.flows import leases
+from ci_mlsnap.flows.conclude import conclude
+from ci_mlsnap.flows.context import Project, Request
+from ci_mlsnap.flows.live import look
+from ci_mlsnap.flows.planning import plan_run
+from ci_mlsnap.flows.run import begin_planned, nothing_to_do
+from ci_mlsnap.training.signals import StopSignal
+
+
+def snapshot(project: Project, request: Request, *, stop: StopSignal) -> Record:
+    """Make the live tree a version of HEAD, judged and announced as a trained one is.
+
+    A live tree that equals the commit's version is that version, and only its status is posted again; one that
+    differs becomes the next attempt. Raises as `run` does, `ModelUnchanged` when there is no file.
+    """
+    _require_files(project)
+    begun = begin_planned(project, request, stop=stop, phases=False, planner=_plan)
+    if begun.run is None:
+        return nothing_to_do(project, begun.plan)
+    with leases.renewed(project.hands, project.driver, begun.run.run_id):
+        if begun.plan.action == "train":
+            begun.run.note("trained", seconds=0.0, adopted=True)
+        return conclude(project.hands, project.driver, begun.run, plan_checked=True)
+
+
+def _require_files(project: Project) -> None:
+    path = project.volume_path
+    if not path.is_dir() or not any(entry.name not in (".mlsnap", ".snapshot") for entry in path.iterdir()):
+        raise ModelUnchanged(
+            f"{path} has no files",
+            safe="nothing was snapshotted",
+            hint="put the model there, or train it: `mlsnap run`",
+        )
+
+
+def _plan(project: Project, request: Request) -> Plan:
+    """Plan as for a run, but in the live tree itself."""
+    request = replace(request, command=("mlsnap", "snapshot"))
+    plan = plan_run(project, request)
+    if plan.action == "announce" and not _equals(project, plan.answered_by):
+        plan = plan_run(project, replace(request, retrain=True))
+    if plan.action != "train":
+        return plan
+    assert plan.volume is not None and plan.training is not None
+    return msgspec.structs.replace(
+        plan,
+        volume=msgspec.structs.replace(plan.volume, isolation="in-place"),
+        training=msgspec.structs.replace(plan.training, worktree=False),
+        adopts=True,
+    )
+
+
+def _equals(project: Project, version: str) -> bool:
+    tree = look(project.driver, Path(project.volume_path))
+    return tree.version == version and tree.equal
