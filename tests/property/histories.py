@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
+from tests.conftest import IN_CI
+
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 """Look for as long as a night has hours."""
 
@@ -17,12 +19,12 @@ IN_MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
 def looked_for(quick: int) -> settings:
     """Give the settings of a machine: so many histories in the usual suite, 10,000 longer ones at night.
 
-    The usual suite tries the same ones each time; a failure prints what plays it again.
+    In CI the usual suite tries the same ones each time. A failure prints what plays it again.
     """
     return settings(
         max_examples=10_000 if NIGHTLY else quick,
         stateful_step_count=50 if NIGHTLY else 25,
-        derandomize=not NIGHTLY,
+        derandomize=IN_CI and not NIGHTLY,
         deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
