@@ -21,18 +21,23 @@ from ci_mlsnap.domain.status import CommitStatus
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
     """What a driver can do, as a value. `way` names how it snapshots; `instant` is true when the time does
-    not grow with the volume's size; `enforced_read_only` when even the owner cannot write to a snapshot."""
+    not grow with the volume's size; `enforced_read_only` when even the owner cannot write to a snapshot; `shares`
+    when what is frozen or cloned needs no space of its own until it is written to."""
 
     way: str
     instant: bool
     enforced_read_only: bool
     swap: bool
     in_place: bool = False
+    shares: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What a driver found about its volume, for preflight and `doctor`. Sizes in bytes."""
+    """What a driver found about its volume, for preflight and `doctor`. Sizes in bytes.
+
+    `faster` is what a person can do for a way that takes less time; empty when there is nothing to do.
+    """
 
     volume_id: str
     way: str
@@ -43,6 +48,7 @@ class Probe:
     free_inodes: int
     snapshots: int
     foreign: int
+    faster: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -223,7 +223,7 @@ class FailedAsUser(Exception):
 class AsUser(Protocol):
     """Runs a callable as another user and gives its result, which must be what JSON can carry."""
 
-    def __call__(self, uid: int, act: Callable[[], Result]) -> Result: ...
+    def __call__(self, uid: int, act: Callable[[], Result], *, groups: Sequence[int] = ()) -> Result: ...
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def ordinary_users(needs_root: None) -> tuple[int, int]:
 
 @pytest.fixture
 def as_user(needs_root: None) -> AsUser:
-    """Give `as_user(uid, act)`: `act()` in a forked child with that user and group id and no other group.
+    """Give `as_user(uid, act)`: `act()` in a forked child with that user and group id, and no groups but `groups`.
 
     What `act` needs is best imported before: that user may not be able to read the interpreter's folder.
     Raises `FailedAsUser` when `act` raised.
@@ -242,7 +242,7 @@ def as_user(needs_root: None) -> AsUser:
     return _run_as_user
 
 
-def _run_as_user(uid: int, act: Callable[[], Result]) -> Result:
+def _run_as_user(uid: int, act: Callable[[], Result], *, groups: Sequence[int] = ()) -> Result:
     readable, writable = os.pipe()
     with warnings.catch_warnings():
         # Newer Pythons warn of a fork beside threads (those of xdist); the child touches none of them.
@@ -250,7 +250,7 @@ def _run_as_user(uid: int, act: Callable[[], Result]) -> Result:
         child = os.fork()
     if child == 0:
         os.close(readable)
-        _become_and_act(uid, act, writable)
+        _become_and_act(uid, act, writable, groups)
     os.close(writable)
     with os.fdopen(readable, "rb") as answer:
         text = answer.read()
@@ -263,11 +263,11 @@ def _run_as_user(uid: int, act: Callable[[], Result]) -> Result:
     return result
 
 
-def _become_and_act(uid: int, act: Callable[[], object], writable: int) -> None:
+def _become_and_act(uid: int, act: Callable[[], object], writable: int, groups: Sequence[int]) -> None:
     """Say what came of it, and end the process without running the parent's clean-up."""
     try:
         os.chdir("/")
-        os.setgroups([])
+        os.setgroups(groups)
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
         os.umask(0o022)

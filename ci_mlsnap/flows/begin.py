@@ -167,7 +167,7 @@ def _content_before(driver: Driver, plan: Plan, model: Path) -> str:
 
 
 def _expected_bytes(driver: Driver, plan: Plan) -> int:
-    if not plan.parent:
+    if not plan.parent or driver.capabilities.shares:
         return 0
     try:
         return driver.manifest_header(SnapshotName.parse(plan.parent)).bytes

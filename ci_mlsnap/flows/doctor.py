@@ -96,7 +96,9 @@ def _training(project: Project) -> Iterator[Finding]:
 def _volume(project: Project) -> Iterator[Finding]:
     probe = project.driver.probe()
     yield Finding(topic="volume", state="ok", text=f"{project.volume_path}, its store in {project.store}")
-    yield Finding(topic="way", state="ok", text=f"{probe.way} on {probe.file_system}: {probe.why}")
+    yield Finding(
+        topic="way", state="ok", text=f"{probe.way} on {probe.file_system}: {probe.why}", hint=probe.faster
+    )
     free = f"{size(probe.free_bytes)} of {size(probe.total_bytes)} free"
     scarce = probe.free_bytes < SCARCE * probe.total_bytes
     yield Finding(topic="space", state="note" if scarce else "ok", text=free)

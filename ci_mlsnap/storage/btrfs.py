@@ -9,8 +9,8 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ci_mlsnap.domain.manifest import Inventory, inventory_of
@@ -23,11 +23,14 @@ from ci_mlsnap.storage.layout import LINK, OWN, Store
 from ci_mlsnap.storage.sealed import SealedTrees
 from ci_mlsnap.storage.way import Entries, Parent, Taken, Way
 from ci_mlsnap.trees import subvolume
+from ci_mlsnap.trees.folders import Folders
 from ci_mlsnap.trees.inventory import survey
 from ci_mlsnap.trees.listing import KnownFile
 from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
 from ci_mlsnap.trees.syncfs import sync_file_system
+from ci_mlsnap.trees.walk import Found
 
+_AS_SOMEBODY = stat.S_ISUID | stat.S_ISGID
 _NOT_ALLOWED = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EINVAL}
 
 
@@ -41,6 +44,7 @@ class BtrfsWay:
     name: str = "btrfs"
     instant: bool = True
     enforced_read_only: bool = True
+    shares: bool = True
     why: str = "the volume is a subvolume: its snapshot takes the same time at any size, and nobody writes to it"
 
     def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
@@ -54,8 +58,9 @@ class BtrfsWay:
             _strip(partial)
             if not inventory:
                 return Taken(inventory=inventory_of(()), copied_bytes=0, state=state)
-            lines = {} if full or parent is None else self._files(parent.root)
-            listing = survey(partial, known=lambda found: content_of(lines.get(found.path), found.stat))
+            known = _Known({} if full or parent is None else self._files(parent.root))
+            listing = survey(partial, known=known)
+            _take_setuid(partial, known.setuid)
             self._remember(partial, listing.known, youngest)
             return Taken(inventory=listing.inventory(), copied_bytes=0, state=state)
 
@@ -152,6 +157,11 @@ class BtrfsWay:
             follow_folder(tree)
         fsync_folder(tree.parent)
 
+    def reclaim(self) -> None:
+        """See `Way.reclaim`."""
+        with storage_errors("the file system cannot be asked for its space"):
+            subvolume.free_space(self.store.snapshots)
+
     def remove(self, tree: Path) -> None:
         """See `Way.remove`: at once, where the mount lets us; the kernel gives the space back a little later."""
         found = self._look(tree)
@@ -160,6 +170,29 @@ class BtrfsWay:
             return
         self._trees.forget(found.uuid)
         remove_tree(tree)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Tells the content of a file that is as it is remembered, and notes those that run as somebody else."""
+
+    lines: Remembered
+    setuid: list[bytes] = field(default_factory=list)
+
+    def __call__(self, found: Found) -> str:
+        if found.stat.st_mode & _AS_SOMEBODY:
+            self.setuid.append(found.path)
+        return content_of(self.lines.get(found.path), found.stat)
+
+
+def _take_setuid(partial: Path, paths: Sequence[bytes]) -> None:
+    """Take from files what no version carries; their times say then that they are to be read again next time."""
+    with Folders(partial) as folders:
+        for path in paths:
+            above, _, name = path.rpartition(b"/")
+            folder = folders.at(above)
+            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            os.chmod(name, mode & 0o777, dir_fd=folder)
 
 
 def _state(uuid: str, changed: int) -> str:

@@ -45,6 +45,7 @@ class CopyWay:
     name: str = "copy"
     instant: bool = False
     enforced_read_only: bool = False
+    shares: bool = False
     why: str = "works on any file system; the time grows with what changed, so it is not instant"
 
     def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
@@ -108,6 +109,9 @@ class CopyWay:
     def finish(self, partial: Path) -> None:
         """See `Way.finish`."""
         sync_file_system(partial)
+
+    def reclaim(self) -> None:
+        """See `Way.reclaim`: files give their space back when they go."""
 
     def remove(self, tree: Path) -> None:
         """See `Way.remove`. Removing a name changes its inode's times: what others share is remembered anew."""

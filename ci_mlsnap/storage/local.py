@@ -20,7 +20,7 @@ from ci_mlsnap.errors import (
 )
 from ci_mlsnap.ports import Capabilities, Frozen, Probe, Restored, Snapshot
 from ci_mlsnap.storage.binding import bind, make_own, require_own
-from ci_mlsnap.storage.choice import pick_way
+from ci_mlsnap.storage.choice import faster_way, pick_way
 from ci_mlsnap.storage.layout import LINK, Store, new_token
 from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_existing, store_refusal
 from ci_mlsnap.storage.restoring import Restoring
@@ -61,7 +61,11 @@ class LocalDriver:
         """See `Driver.capabilities`."""
         way = self._way
         return Capabilities(
-            way=way.name, instant=way.instant, enforced_read_only=way.enforced_read_only, swap=True
+            way=way.name,
+            instant=way.instant,
+            enforced_read_only=way.enforced_read_only,
+            swap=True,
+            shares=way.shares,
         )
 
     @property
@@ -101,6 +105,7 @@ class LocalDriver:
             free_inodes=space.f_favail,
             snapshots=len(snapshots) - foreign,
             foreign=foreign,
+            faster=faster_way(self._store, self._path),
         )
 
     def initialise(self, *, project: str, model: str) -> str:
@@ -312,3 +317,4 @@ class LocalDriver:
             doomed = self._shelf.take_down(name)
         if doomed is not None:
             self._way.remove(doomed)
+            self._way.reclaim()

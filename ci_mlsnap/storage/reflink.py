@@ -41,6 +41,7 @@ class ReflinkWay:
     name: str = "reflink"
     instant: bool = False
     enforced_read_only: bool = False
+    shares: bool = True
     why: str = "files share their blocks; the time grows with how many there are, not with their size"
 
     def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
@@ -103,6 +104,9 @@ class ReflinkWay:
     def make(self, tree: Path) -> None:
         """See `Way.make`."""
         make_folder(tree)
+
+    def reclaim(self) -> None:
+        """See `Way.reclaim`: files give their space back when they go."""
 
     def remove(self, tree: Path) -> None:
         """See `Way.remove`."""

@@ -29,6 +29,7 @@ from ci_mlsnap.errors import (
 from ci_mlsnap.ports import Snapshot
 from ci_mlsnap.storage.layout import OWN, Store, new_token, write_id
 from ci_mlsnap.storage.ledger import Book, Ledger, Publication
+from ci_mlsnap.trees import subvolume
 from ci_mlsnap.trees.exchange import rename_without_replacing
 from ci_mlsnap.trees.remove import remove_tree
 
@@ -82,7 +83,12 @@ class Shelf:
         if publication is None or not stat.S_ISDIR(found.st_mode):
             return Snapshot(name=name, marker=None, native_id=str(found.st_ino))
         holds = tuple(book.holds.get(name, ()))
-        return Snapshot(name=name, marker=publication.marker, native_id=str(found.st_ino), holds=holds)
+        return Snapshot(name=name, marker=publication.marker, native_id=self._native(name, found), holds=holds)
+
+    def _native(self, name: str, found: os.stat_result) -> str:
+        """Say what the file system calls a snapshot: a subvolume's UUID, else the inode of its root."""
+        tree = subvolume.look(self.store.snapshots / name) if subvolume.is_subvolume_root(found) else None
+        return tree.uuid if tree else str(found.st_ino)
 
     def place(self, name: SnapshotName) -> Path:
         """Give the folder of one of ours. Raises `NoSuchVersion`."""

@@ -47,6 +47,10 @@ class Way(Protocol):
         """Whether even the owner cannot write to a snapshot."""
 
     @property
+    def shares(self) -> bool:
+        """Whether what is frozen or cloned needs no space of its own until it is written to."""
+
+    @property
     def why(self) -> str:
         """Why it was picked, and what is to be known of it."""
 
@@ -80,6 +84,9 @@ class Way(Protocol):
 
     def make(self, tree: Path) -> None:
         """Make an empty tree, durably, of the kind that this way freezes best; a folder that is there is fine."""
+
+    def reclaim(self) -> None:
+        """Have the file system begin to give back what removed trees held, where that takes a call."""
 
     def remove(self, tree: Path) -> None:
         """Remove a tree that is no snapshot (any more); gone is fine. Takes the store lock where it needs it."""

@@ -33,6 +33,12 @@ def is_mounted(path: Path) -> bool:
     return place in mounts if mounts else os.path.ismount(path)
 
 
+def has_mounts_below(path: Path) -> bool:
+    """Tell whether something is mounted somewhere below the path."""
+    place = Path(os.path.realpath(path))
+    return any(place in mount.parents for mount in _mounts())
+
+
 def _mounts() -> dict[Path, str]:
     """Give the kinds of all mounts by their place; of several at one place the last, which hides the others."""
     try:

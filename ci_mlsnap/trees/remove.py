@@ -13,7 +13,7 @@ from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import StorageFailed
 from ci_mlsnap.trees import subvolume
 from ci_mlsnap.trees.folders import Folders
-from ci_mlsnap.trees.mounts import is_mounted
+from ci_mlsnap.trees.mounts import has_mounts_below, is_mounted
 from ci_mlsnap.trees.subvolume import is_subvolume_root
 
 _NOT_DESTROYED = {errno.EPERM, errno.EACCES, errno.ENOTEMPTY, errno.EROFS}
@@ -51,13 +51,13 @@ def nothing_left_of(tree: Path) -> Iterator[None]:
 
 
 def _destroyed(path: Path) -> bool:
-    """Destroy the subvolume; tell whether that was possible. It can be written to then in any case."""
+    """Destroy the subvolume; tell whether that was possible. Its owner can write to it then in any case."""
     found = subvolume.look(path)
-    if found is None:
+    if found is None or has_mounts_below(path):  # the kernel would unmount them, whatever they hold
         return False
-    if found.read_only:
-        subvolume.set_read_only(path, read_only=False)
     try:
+        if found.read_only:
+            subvolume.set_read_only(path, read_only=False)
         subvolume.destroy(path)
     except OSError as error:
         if error.errno in _NOT_DESTROYED:
