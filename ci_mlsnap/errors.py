@@ -256,6 +256,12 @@ class VolumeRefused(Refused):
 
 
 class VolumeForeign(Refused):
+class TrainingUnisolated(Refused):
+    """Training could read mlsnap's secrets in the process that starts it."""
+
+    slug = "training-unisolated"
+
+
     """The folder carries another volume id than the one recorded, or belongs to another model."""
 
     slug = "volume-foreign"

@@ -32,8 +32,11 @@ from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
 from ci_mlsnap.git.repository import GitRepository
 from ci_mlsnap.ports import Build, Driver, Progress
+from ci_mlsnap.report.rendering import load_markdown
+from ci_mlsnap.report.summary import TEMPLATE as SUMMARY
 from ci_mlsnap.storage.registry import open_driver
 from ci_mlsnap.training.harden import forbid_reading_this_process
+from ci_mlsnap.training.isolation import Isolation, choose_isolation
 
 TOKEN_VARIABLES = ("MLSNAP_GITHUB_TOKEN", "GITHUB_TOKEN")
 ProgressFor = Callable[[Build], Progress]
@@ -74,6 +77,18 @@ def open_hands(site: Site, *, secrets: bool) -> Hands:
     settings = settle(layers, defaults=Defaults(model="model", forge_url=_forge_url(site.environ)))
     announcer = _announcer(site.environ, settings) if secrets else Announcer(forge=None, silence="no secrets here")
     return _hands(site, build, announcer, pointers_folder(site.environ))
+
+
+def isolate_training(hands: Hands, *, trusted: bool) -> Isolation | None:
+    """Prepare this process to have training beside it, see `choose_isolation`. Raises `TrainingUnisolated`.
+
+    Training may be able to write where this program is installed: with secrets here, what is needed after it is
+    loaded before it.
+    """
+    isolation = choose_isolation(hands.environ, trusted=trusted)
+    if isolation is not None and hands.build.name:
+        load_markdown(SUMMARY)
+    return isolation
 
 
 def close(hands: Hands) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> int:
     """Run the command line of this process and give its exit code."""
+    if "MLSNAP_HIDDEN" in os.environ:
+        from ci_mlsnap.training.hidden import take_back
+
+        take_back()
     from ci_mlsnap.cli.streams import settle_streams
 
     settle_streams()
@@ -15,6 +20,11 @@ def main() -> int:
 
         print(f"mlsnap {__version__}")
         return 0
+    if "run" in sys.argv[1:]:
+        # The one command in which training is beside our secrets.
+        from ci_mlsnap.training.hidden import hide_environment
+
+        hide_environment()
     from ci_mlsnap.cli.program import run_program
 
     return run_program(sys.argv[1:])

@@ -32,11 +32,19 @@ def _planning_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(context_settings=_TRAINING)
 @_planning_options
+@click.option("--trust-training", is_flag=True, help="Let training run beside this process and its secrets.")
 @json_option
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def run(
-    ctx: click.Context, /, command: tuple[str, ...], dry_run: bool, ephemeral: bool, as_json: bool, **wishes: bool
+    ctx: click.Context,
+    /,
+    command: tuple[str, ...],
+    dry_run: bool,
+    ephemeral: bool,
+    as_json: bool,
+    trust_training: bool,
+    **wishes: bool,
 ) -> int:
     """Train the commit, snapshot its model, post the status.
 
@@ -44,15 +52,17 @@ def run(
     """
     from ci_mlsnap.flows import run as flow
     from ci_mlsnap.flows.context import Request
+    from ci_mlsnap.services import isolate_training
 
     project = open_here(ctx, ephemeral=ephemeral)
     request = Request(command=command, **wishes)
     if dry_run:
         return _print_plan(project, request, as_json)
+    isolation = isolate_training(project.hands, trusted=trust_training)
     with stop_signals() as stop:
         # Facts are alone on stdout: training's own output then goes beside them.
         sink = sys.stderr.buffer if as_json else None
-        record = flow.run(project, request, stop=stop, sink=sink)
+        record = flow.run(project, request, stop=stop, sink=sink, isolation=isolation)
     if as_json:
         emit_json(record)
     return ExitCode(record.exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -69,11 +70,7 @@ class Hands:
 
     def owner(self) -> str:
         """Who holds a lease, as others read it: the build's URL, or the person at this machine."""
-        return (
-            self.environ.get("BUILD_URL")
-            or _run_url(self.environ)
-            or f"{getpass.getuser()}@{socket.gethostname()}"
-        )
+        return self.environ.get("BUILD_URL") or _run_url(self.environ) or f"{_user()}@{socket.gethostname()}"
 
     def now(self) -> str:
         """The time as records have it: UTC, ISO 8601, whole seconds."""
@@ -105,6 +102,13 @@ class Project:
 
 
 TOOL = f"mlsnap {__version__}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that no list of users has
+        return f"user {os.getuid()}"
 
 
 def _run_url(environ: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ from ci_mlsnap.flows.context import TOOL, Project, Request
 from ci_mlsnap.flows.planning import plan_run
 from ci_mlsnap.flows.train import train
 from ci_mlsnap.state import pointers
+from ci_mlsnap.training.isolation import Isolation
 from ci_mlsnap.training.signals import StopSignal
 
 
@@ -49,7 +50,14 @@ def begin_planned(
     return begun
 
 
-def run(project: Project, request: Request, *, stop: StopSignal, sink: BinaryIO | None = None) -> Record:
+def run(
+    project: Project,
+    request: Request,
+    *,
+    stop: StopSignal,
+    sink: BinaryIO | None = None,
+    isolation: Isolation | None = None,
+) -> Record:
     """Make the version of the event's commit, or find that there is nothing to do. Raises as the phases do."""
     begun = begin_planned(project, request, stop=stop, phases=False)
     if begun.run is None:
@@ -57,7 +65,7 @@ def run(project: Project, request: Request, *, stop: StopSignal, sink: BinaryIO 
     with leases.renewed(project.hands, project.driver, begun.run.run_id):
         if begun.plan.action == "train":
             try:
-                train(project.hands, begun.run, stop, sink=sink)
+                train(project.hands, begun.run, stop, sink=sink, isolation=isolation)
             except MlsnapError as error:
                 closing.failed(project.hands, project.driver, begun.run, error)
                 raise

@@ -16,14 +16,23 @@ from ci_mlsnap.state.journal import Run
 from ci_mlsnap.training.environment import passed_names, training_environment
 from ci_mlsnap.training.packages import packages_digest
 from ci_mlsnap.training.process import Trained, failure_of, run_training
+from ci_mlsnap.training.isolation import Isolation
 from ci_mlsnap.training.signals import StopSignal
 
 
-def train(hands: Hands, run: Run, stop: StopSignal, *, sink: BinaryIO | None = None) -> Trained:
+def train(
+    hands: Hands,
+    run: Run,
+    stop: StopSignal,
+    *,
+    sink: BinaryIO | None = None,
+    isolation: Isolation | None = None,
+) -> Trained:
     """Train, stream the output unchanged, stop every descendant, and note how it ended.
 
-    Raises `TrainingFailed` (or `TrainingTimeout`, `CommandMissing`), and `Cancelled` when we were stopped;
-    the journal has it in each case, so `conclude` can say it on the commit.
+    `isolation` is what keeps it from secrets of this process, None when that has none. Raises `TrainingFailed` (or
+    `TrainingTimeout`, `CommandMissing`), and `Cancelled` when we were stopped; the journal has it in each case, so
+    `conclude` can say it on the commit.
     """
     plan = run.plan
     if plan.action != "train" or plan.training is None:
@@ -37,8 +46,10 @@ def train(hands: Hands, run: Run, stop: StopSignal, *, sink: BinaryIO | None = N
         passed=passed_names(hands.environ, plan.training.environment),
     )
     _say_left_out(hands, left_out)
+        isolation=isolation or "",
     hands.build.fence()
     try:
+    _say_isolation(hands, isolation)
         trained = run_training(
             plan.training.command,
             folder=places(plan, run.run_id).code,
@@ -52,6 +63,7 @@ def train(hands: Hands, run: Run, stop: StopSignal, *, sink: BinaryIO | None = N
             own_signal_wait=hands.timing.own_signal_wait,
         )
     except TrainingFailed as error:
+            namespace=isolation is Isolation.NAMESPACE,
         run.note("trained", error=error.slug, reason=error.what, seconds=0.0)
         raise
     finally:
@@ -124,3 +136,9 @@ def _say_left_out(hands: Hands, names: tuple[str, ...]) -> None:
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         text = f"training does not get {shown}; `train.env` passes variables by name"
         hands.progress.step(Step(name="environment", state="note", text=text))
+
+
+def _say_isolation(hands: Hands, isolation: Isolation | None) -> None:
+    if isolation is not None:
+        state = "note" if isolation is Isolation.NONE else "ok"
+        hands.progress.step(Step(name="isolation", state=state, text=f"isolation of training: {isolation}"))

@@ -44,6 +44,11 @@ def render_markdown(template: str, values: Mapping[str, object]) -> str:
     return _markdown_environment().get_template(template).render(values)
 
 
+def load_markdown(template: str) -> None:
+    """Read a Markdown template now, so that whoever changes its file later changes nothing here."""
+    _markdown_environment().get_template(template)
+
+
 def render_text(template: str, values: Mapping[str, object]) -> str:
     """Render a plain text file, such as those that `init` writes."""
     return _environment(autoescape=False).get_template(template).render(values)
@@ -69,4 +74,5 @@ def _environment(*, autoescape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,
     )

@@ -9,6 +9,7 @@ from ci_mlsnap.domain.record import Record
 from ci_mlsnap.domain.texts import better, change
 from ci_mlsnap.report.rendering import render_markdown
 
+TEMPLATE = "summary.md.j2"
 HEADLINES = {
     "good": "snapshot ready",
     "gate-missed": "gate missed",
@@ -22,7 +23,7 @@ HEADLINES = {
 def summary(record: Record) -> str:
     """Render the summary; text from training and from git is shown literally."""
     return render_markdown(
-        "summary.md.j2", {"record": record, "headline": HEADLINES[record.outcome], "rows": metric_rows(record)}
+        TEMPLATE, {"record": record, "headline": HEADLINES[record.outcome], "rows": metric_rows(record)}
     )
 
 

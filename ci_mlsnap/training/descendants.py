@@ -45,6 +45,8 @@ class Descendants:
     def __init__(self) -> None:
         self._before: frozenset[tuple[int, int]] = frozenset()
         self._reaped_elsewhere = 0
+        self._starters: frozenset[int] = frozenset()
+        self._doomed: AbstractSet[int] = frozenset()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -55,9 +57,13 @@ class Descendants:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def reaped_elsewhere(self, pid: int) -> None:
-        """Leave this one's exit status to whoever started it."""
+    def reaped_elsewhere(self, pid: int, *, starters: frozenset[int] = frozenset()) -> None:
+        """Leave this one's exit status to whoever started it.
+
+        `starters` only start others and end after them: they do not count, and are told to end only by SIGKILL.
+        """
         self._reaped_elsewhere = pid
+        self._starters = starters
 
     def alive(self) -> set[int]:
         """Give the numbers of those that run; adopted ones that ended are reaped."""
@@ -75,7 +81,8 @@ class Descendants:
         waiting = [it.pid for it in ours if it.ended and it.pid != self._reaped_elsewhere]
         reaped = sum(map(_reap, waiting))
         found = with_descendants((it.pid for it in ours), listed)
-        return {pid for pid in found if not listed[pid].ended}, reaped
+        self._doomed = found & self._starters
+        return {pid for pid in found - self._starters if not listed[pid].ended}, reaped
 
     def settle(self, seconds: float) -> int:
         """Wait at most `seconds` for the last ones to end by themselves; give how many still run."""
@@ -86,15 +93,24 @@ class Descendants:
 
     def end(self, *, first: int, grace_seconds: float) -> int:
         """Send the signal `first`, after the grace SIGKILL; give how many could not be ended."""
-        return end(self.alive, first=first, grace_seconds=grace_seconds)
+        return end(self.alive, first=first, grace_seconds=grace_seconds, doomed=lambda: self._doomed)
 
     def kill(self) -> int:
         """End all without grace; give how many could not be ended."""
         return self.end(first=signal.SIGKILL, grace_seconds=0)
 
 
-def end(alive: Callable[[], AbstractSet[int]], *, first: int, grace_seconds: float) -> int:
-    """End all that `alive` names, also those that appear meanwhile; give how many are left."""
+def end(
+    alive: Callable[[], AbstractSet[int]],
+    *,
+    first: int,
+    grace_seconds: float,
+    doomed: Callable[[], AbstractSet[int]] = frozenset,
+) -> int:
+    """End all that `alive` names, also those that appear meanwhile; give how many are left.
+
+    Where that takes SIGKILL, the `doomed` get it too.
+    """
     told: set[int] = set()
     left: AbstractSet[int] = alive()
     deadline = time.monotonic() + grace_seconds
@@ -108,7 +124,7 @@ def end(alive: Callable[[], AbstractSet[int]], *, first: int, grace_seconds: flo
         left = alive()
     deadline = time.monotonic() + _KILL_WAIT
     while left and time.monotonic() < deadline:
-        for pid in left:
+        for pid in (*doomed(), *left):
             _send(pid, signal.SIGKILL)
         time.sleep(_PAUSE)
         left = alive()

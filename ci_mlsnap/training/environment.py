@@ -31,12 +31,14 @@ _PROXIES = re.compile(r"(https?|ftp|all|no)_proxy", re.IGNORECASE)
 _LOOKS_SECRET = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|JWT|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY", re.IGNORECASE
 )
-_NEVER = re.compile(
+_OWN_SECRETS = (
     r"(GITHUB|GH)_(ENTERPRISE_)?TOKEN"
-    r"|MLSNAP_.*(TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIAL|KEY).*"
-    r"|(ONTAP|NETAPP|JENKINS)_.*(TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIAL|KEY).*"
+    r"|(MLSNAP|ONTAP|NETAPP|JENKINS)_.*(TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIAL|KEY).*"
+)
+_OWN_SECRET = re.compile(_OWN_SECRETS, re.IGNORECASE)
+_NEVER = re.compile(
     # The inputs of the action, its cache and identity tokens, and the files by which a step speaks to the runner.
-    r"|INPUT_.*|ACTIONS_.*|GITHUB_(OUTPUT|ENV|PATH|STEP_SUMMARY|STATE)",
+    rf"{_OWN_SECRETS}|INPUT_.*|ACTIONS_.*|GITHUB_(OUTPUT|ENV|PATH|STEP_SUMMARY|STATE)",
     re.IGNORECASE,
 )
 
@@ -58,6 +60,20 @@ def training_environment(
 def passed_names(environ: Mapping[str, str], passed: Sequence[str]) -> tuple[str, ...]:
     """Give the names that `train.env` asks for and that training does get, for the record."""
     return tuple(sorted({name for name in passed if name in environ and not _NEVER.fullmatch(name)}))
+
+
+def own_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the names of the variables that hold secrets of mlsnap, which training may get in no way."""
+    return tuple(sorted(name for name, value in environ.items() if value and _OWN_SECRET.fullmatch(name)))
+
+
+def shows_secrets(environ: Mapping[str, str]) -> bool:
+    """Tell whether a variable holds what looks like a secret of anybody: by its name, or by a login in a URL."""
+    return any(
+        _NEVER.fullmatch(name) or _LOOKS_SECRET.search(name) or ("://" in value and _has_login(value))
+        for name, value in environ.items()
+        if value
+    )
 
 
 def _may_pass(name: str, value: str, passed: Sequence[str]) -> bool:

@@ -36,21 +36,23 @@ def run_training(
     settle_seconds: float = 0.5,
     own_signal_wait: float = 0.0,
     tail_bytes: int = 65536,
+    namespace: bool = False,
 ) -> Trained:
     """Run the command to its end, to the timeout or to a stop; then no process that it started runs any more.
 
-    A list is executed, a text goes to `/bin/sh -c`. `heartbeat` is called with the seconds since the start.
-    `own_signal_wait` is for Jenkins, which signals children before us: so long a death by SIGTERM waits for our
-    own signal. Raises `CommandMissing` or `TrainingFailed` when it cannot be started. Times in seconds.
+    A list is executed, a text goes to `/bin/sh -c`; in a `namespace` it sees no processes but its own. `heartbeat`
+    is called with the seconds since the start. `own_signal_wait` is for Jenkins, which signals children before us:
+    so long a death by SIGTERM waits for our own signal. Raises `CommandMissing` or `TrainingFailed` when it cannot
+    be started. Times in seconds.
     """
     began = time.monotonic()
     with (
         Descendants() as descendants,
         Output(sink, tail_bytes=tail_bytes) as output,
-        Child(command, folder, environment, output=output.fileno()) as child,
+        Child(command, folder, environment, output=output.fileno(), namespace=namespace) as child,
         stop.at_once(descendants.kill),
     ):
-        descendants.reaped_elsewhere(child.pid)
+        descendants.reaped_elsewhere(child.pid, starters=child.starters)
         leftovers = survivors = 0
         try:
             timed_out = _watch(child, stop, timeout, heartbeat, heartbeat_seconds)

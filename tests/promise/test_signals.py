@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from ci_mlsnap.training.descendants import processes
 from tests.promise.checking import content_of
 from tests.promise.conftest import Stage, ended, eventually, runs
 
@@ -143,7 +146,19 @@ def training_pids(stage: Stage, volume: Path | None = None) -> list[int]:
         return all(file.exists() and file.read_text().strip() for file in files)
 
     eventually(started, "training started")
-    return [int(file.read_text()) for file in files]
+    return [seen_from_here(int(file.read_text()), files[0].parent) for file in files]
+
+
+def seen_from_here(number: int, volume: Path) -> int:
+    """Give our number of a process that trains for this volume, which knows itself by one of its namespace."""
+    for process in processes():
+        place = Path("/proc") / str(process.pid)
+        with suppress(OSError):
+            numbers = re.search(r"^NSpid:((?:\s+\d+)+)$", (place / "status").read_text(), re.MULTILINE)
+            inner = numbers[1].split()[1:] if numbers else []
+            if inner == [str(number)] and os.fsencode(volume) in (place / "environ").read_bytes():
+                return process.pid
+    return number
 
 
 def require_cancelled(stage: Stage, pids: list[int]) -> None:
