@@ -249,6 +249,12 @@ class ForkRefused(Refused):
     slug = "fork-refused"
 
 
+class TrainingUnisolated(Refused):
+    """Training could read mlsnap's secrets in the process that starts it."""
+
+    slug = "training-unisolated"
+
+
 class VolumeRefused(Refused):
     """The path can be no volume: a file, a link, a mount root, a folder others may write to."""
 
@@ -256,12 +262,6 @@ class VolumeRefused(Refused):
 
 
 class VolumeForeign(Refused):
-class TrainingUnisolated(Refused):
-    """Training could read mlsnap's secrets in the process that starts it."""
-
-    slug = "training-unisolated"
-
-
     """The folder carries another volume id than the one recorded, or belongs to another model."""
 
     slug = "volume-foreign"

@@ -14,9 +14,9 @@ from ci_mlsnap.flows.workspace import places
 from ci_mlsnap.ports import Step
 from ci_mlsnap.state.journal import Run
 from ci_mlsnap.training.environment import passed_names, training_environment
+from ci_mlsnap.training.isolation import Isolation
 from ci_mlsnap.training.packages import packages_digest
 from ci_mlsnap.training.process import Trained, failure_of, run_training
-from ci_mlsnap.training.isolation import Isolation
 from ci_mlsnap.training.signals import StopSignal
 
 
@@ -44,12 +44,12 @@ def train(
         since_ns=int((hands.clock() - hands.timing.clock_slack) * 1e9),
         packages=packages_digest(environment),
         passed=passed_names(hands.environ, plan.training.environment),
+        isolation=isolation or "",
     )
     _say_left_out(hands, left_out)
-        isolation=isolation or "",
+    _say_isolation(hands, isolation)
     hands.build.fence()
     try:
-    _say_isolation(hands, isolation)
         trained = run_training(
             plan.training.command,
             folder=places(plan, run.run_id).code,
@@ -61,9 +61,9 @@ def train(
             heartbeat_seconds=hands.timing.heartbeat,
             grace_seconds=hands.timing.grace,
             own_signal_wait=hands.timing.own_signal_wait,
+            namespace=isolation is Isolation.NAMESPACE,
         )
     except TrainingFailed as error:
-            namespace=isolation is Isolation.NAMESPACE,
         run.note("trained", error=error.slug, reason=error.what, seconds=0.0)
         raise
     finally:
