@@ -23,10 +23,13 @@ __all__ = [
 ]
 
 
-def write_atomically(path: Path, data: bytes | Iterable[bytes], *, mode: int | None = None) -> None:
+def write_atomically(
+    path: Path, data: bytes | Iterable[bytes], *, mode: int | None = None, fsync: bool = True
+) -> None:
     """Put `data` at `path`, durably; a reader sees the old file or the new one, whole.
 
-    Without `mode`, the file can be written by whoever can write to the folder: teams share through its group.
+    Without `fsync` it is durable when the caller makes it so. Without `mode`, the file can be written by whoever
+    can write to the folder: teams share through its group.
     Raises `StorageFull`, `StorageReadOnly`, `StorageFailed`; the old file is then still there.
     """
     with storage_errors("a file cannot be written"), _beside(path) as beside:
@@ -36,11 +39,13 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes], *, mode: int | N
                 _write_whole(file, part)
             if mode is not None:
                 os.fchmod(file, mode)
-            os.fsync(file)
+            if fsync:
+                os.fsync(file)
         finally:
             os.close(file)
         os.rename(beside, path)
-        _fsync(path.parent)
+        if fsync:
+            _fsync(path.parent)
 
 
 def fsync_folder(path: Path) -> None:

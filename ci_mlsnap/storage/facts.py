@@ -1,8 +1,9 @@
 """What is remembered of files, so that unchanged ones need not be read again. Caches: losing them costs time only.
 
-Two of them: the *stat cache* of a tree, by path, and the *objects* of the store, by inode. A file whose size,
-times and inode are still those remembered is taken to have the remembered content. There may be 10^5 files, so
-what is remembered of one is 48 bytes: 16 that stand for its facts, and the SHA-256 of its content.
+Being caches, they are not made durable: what a power cut leaves of one is not what its reader expects, and is
+forgotten. Two of them: the *stat cache* of a tree, by path, and the *objects* of the store, by inode. A file
+whose size, times and inode are still those remembered is taken to have the remembered content. There may be 10^5
+files, so what is remembered of one is 48 bytes: 16 that stand for its facts, and the SHA-256 of its content.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def remember(state: Path, tree: Path, files: Mapping[bytes, KnownFile], *, young
     """Write a tree's stat cache anew; see `lines_of`."""
     file = _cache_file(state, tree)
     make_folder(file.parent)
-    write_atomically(file, msgspec.msgpack.encode(lines_of(files, youngest=youngest)))
+    write_atomically(file, msgspec.msgpack.encode(lines_of(files, youngest=youngest)), fsync=False)
 
 
 def lines_of(files: Mapping[bytes, KnownFile], *, youngest: int) -> Remembered:
@@ -101,7 +102,7 @@ def update_objects(state: Path, changed: Objects, gone: Iterable[int] = ()) -> N
     for inode in gone:
         objects.pop(inode, None)
     objects.update(changed)
-    write_atomically(state / "objects", msgspec.msgpack.encode(objects))
+    write_atomically(state / "objects", msgspec.msgpack.encode(objects), fsync=False)
 
 
 def let_the_clock_move() -> None:

@@ -161,14 +161,14 @@ def read_id(tree: Path) -> str:
         raise _damaged(tree / OWN / "volume.json", error) from None
 
 
-def write_id(tree: Path, volume_id: str) -> None:
-    """Make a tree carry the id, durably; no link in it is followed."""
-    _write_own(tree, "volume.json", VolumeRecord(format=FORMAT, id=volume_id))
+def write_id(tree: Path, volume_id: str, *, fsync: bool = True) -> None:
+    """Make a tree carry the id, durably unless the caller does that; no link in it is followed."""
+    _write_own(tree, "volume.json", VolumeRecord(format=FORMAT, id=volume_id), fsync=fsync)
 
 
 def mark_clone(tree: Path, volume_id: str) -> None:
     """Make a tree say that it is a clone, which may be removed."""
-    _write_own(tree, "clone.json", CloneRecord(format="mlsnap/clone/1", volume=volume_id))
+    _write_own(tree, "clone.json", CloneRecord(format="mlsnap/clone/1", volume=volume_id), fsync=False)
 
 
 def is_clone(tree: Path, volume_id: str) -> bool:
@@ -200,7 +200,7 @@ def _read_own(tree: Path, name: str) -> bytes | None:
             return stream.read(_ID_LIMIT)
 
 
-def _write_own(tree: Path, name: str, record: msgspec.Struct) -> None:
+def _write_own(tree: Path, name: str, record: msgspec.Struct, *, fsync: bool) -> None:
     beside = f".{name}.{new_token()}"
     with storage_errors("the volume's record cannot be written"):
         with suppress(FileExistsError):
@@ -212,9 +212,11 @@ def _write_own(tree: Path, name: str, record: msgspec.Struct) -> None:
                     stream.write(msgspec.json.encode(record) + b"\n")
                     stream.flush()
                     os.utime(file, ns=(LONG_UNREAD_NS, os.fstat(file).st_mtime_ns))
-                    os.fsync(file)
+                    if fsync:
+                        os.fsync(file)
                 os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
-                os.fsync(folder)
+                if fsync:
+                    os.fsync(folder)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(beside, dir_fd=folder)

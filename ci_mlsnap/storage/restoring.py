@@ -73,7 +73,7 @@ class Restoring:
         return Restored(way="swap", displaced=built if displaced else None, state=state)
 
     def _finish(self, built: Path, live: Path) -> None:
-        write_id(built, self.volume_id)
+        write_id(built, self.volume_id, fsync=False)
         link_snapshots(built, self.store, final=live)
         follow = os.stat(live if live.is_dir() else self.store.root)
         if follow.st_gid != os.stat(built).st_gid:

@@ -56,7 +56,7 @@ class SealedTrees:
     def _write(self, key: str, facts: object) -> None:
         with suppress(StorageFailed):
             make_folder(self._file(key).parent)
-            write_atomically(self._file(key), msgspec.msgpack.encode(facts))
+            write_atomically(self._file(key), msgspec.msgpack.encode(facts), fsync=False)
 
     def _file(self, key: str) -> Path:
         return self.state / "sealed" / key

@@ -182,12 +182,12 @@ class Shelf:
         return found
 
     def prepare(self, partial: Path, manifest: Manifest) -> None:
-        """Write the seal into a frozen tree, before the store lock is taken."""
+        """Write the seal into a frozen tree, before the store lock is taken; `Way.finish` makes it durable."""
         with storage_errors("the snapshot cannot be sealed"):
             os.chmod(partial, stat.S_IMODE(os.lstat(partial).st_mode) | stat.S_IRWXU)
             remove_tree(partial / OWN)  # what an earlier try left
-            write_id(partial, manifest.header.volume_id)
-            write_atomically(partial / MANIFEST_PATH, encode(manifest))
+            write_id(partial, manifest.header.volume_id, fsync=False)
+            write_atomically(partial / MANIFEST_PATH, encode(manifest), fsync=False)
             for place in (partial / MANIFEST_PATH, partial / OWN / "volume.json", partial / OWN, partial):
                 os.chmod(place, stat.S_IMODE(os.lstat(place).st_mode) & ~0o222)
 
