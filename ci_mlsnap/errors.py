@@ -140,6 +140,13 @@ class LateWriter(MlsnapError):
     exit_code = ExitCode.INVALID_MODEL
 
 
+class WriterUnsettled(MlsnapError):
+    """Another host that writes to the volume did not say that its files are on the storage."""
+
+    slug = "writer-unsettled"
+    exit_code = ExitCode.INVALID_MODEL
+
+
 class TreeUnsupported(MlsnapError):
     """The tree holds something that no snapshot can carry: a socket, a device, a FIFO, a mount."""
 

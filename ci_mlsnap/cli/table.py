@@ -30,6 +30,7 @@ COMMANDS: dict[str, Row] = {
     "conclude": Row("CI and repair", "running", "Snapshot, judge, publish and announce (needs secrets)."),
     "finish": Row("CI and repair", "running", "End what a stopped run left over."),
     "snapshot": Row("CI and repair", "running", "Make a version of the live tree as it is, without training."),
+    "settle": Row("CI and repair", "settling", "Make durable what this host wrote for a run of another host."),
     "publish": Row("CI and repair", "running", "Send the statuses that wait in the outbox."),
 }
 

@@ -99,6 +99,15 @@ KEYS: tuple[Key, ...] = (
         example='train.start = "empty"',
     ),
     Key(
+        path=("train", "writers"),
+        level=Level.REPOSITORY,
+        kind=kinds.count(least=1, most=4096),
+        text="How many hosts write to the volume during training. With more than one, each other host runs "
+        "`mlsnap settle` at the end of its part; without that there is no version.",
+        default="1",
+        example="train.writers = 4",
+    ),
+    Key(
         path=("volume",),
         level=Level.REPOSITORY,
         kind=kinds.PATH,

@@ -99,6 +99,20 @@ def number(*, least: float | None = None) -> Kind:
     return Kind(accepts="a number" if least is None else f"a number, {least:g} or more", schema=schema, read=read)
 
 
+def count(*, least: int, most: int) -> Kind:
+    """A whole number within bounds."""
+
+    def read(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise WrongValue(f"is {type_name(value)}, not an integer")
+        if not least <= value <= most:
+            raise WrongValue(f"is not within {least} and {most}")
+        return value
+
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return Kind(accepts=f"an integer from {least} to {most}", schema=schema, read=read)
+
+
 def _duration(value: object) -> object:
     found = seconds(value)
     if found is None:

@@ -14,13 +14,15 @@ from ci_mlsnap.domain.plan import Isolation
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to train. An empty `command` means that none is set; `timeout` in seconds, 0 for none."""
+    """How to train. An empty `command` means that none is set; `timeout` in seconds, 0 for none; `writers` are the
+    hosts that write to the volume."""
 
     command: tuple[str, ...] | str = ""
     timeout: float = 0.0
     env: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     start: Literal["parent", "empty"] = "parent"
+    writers: int = 1
 
 
 class VolumeSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `worktree` asks for a work tree of its own at the commit, because the checkout is another one; `folder` is
     the project's place below the work tree's root. `timeout` in seconds, 0 for none. `fresh` leaves alone what an
-    interrupted run of the commit had trained already.
+    interrupted run of the commit had trained already. `writers` is how many hosts write to the volume.
     """
 
     command: tuple[str, ...] | str
@@ -45,6 +45,7 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = "."
     start: Literal["parent", "empty"] = "parent"
     fresh: bool = False
+    writers: int = 1
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

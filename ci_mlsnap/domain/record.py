@@ -8,6 +8,7 @@ import msgspec
 
 from ci_mlsnap.domain.gates import Gate, Verdict
 from ci_mlsnap.domain.metrics import Metrics, Scalar
+from ci_mlsnap.domain.receipts import Receipt
 
 Outcome = Literal["good", "gate-missed", "failed", "cancelled", "reused", "nothing"]
 
@@ -34,6 +35,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt at one commit. `steps` are seconds by step name; `error` is a slug with `reason` for people.
 
     `argv` is the training command as planned; `passed_variables` are names only, never values.
+    `receipts` are those of the other hosts that wrote to the volume.
     """
 
     format: Literal["mlsnap/record/1"]
@@ -57,6 +59,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     image: str = ""
     packages_digest: str = ""
     passed_variables: tuple[str, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
     volume: VolumeRecord | None = None
     metrics: Metrics = Metrics()
     baseline: str = ""

@@ -30,10 +30,12 @@ from ci_mlsnap.errors import (
     ModelUnchanged,
     StorageFailed,
     StorageUnknown,
+    WriterUnsettled,
 )
 from ci_mlsnap.flows import closing, leases
 from ci_mlsnap.flows.announce import Announced, announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
+from ci_mlsnap.flows.settle import require_settled
 from ci_mlsnap.flows.workspace import places
 from ci_mlsnap.ports import Driver, Frozen, Step
 from ci_mlsnap.state.journal import Run
@@ -41,6 +43,9 @@ from ci_mlsnap.state.sequences import next_sequence
 from ci_mlsnap.training.metrics import find_metrics
 from ci_mlsnap.training.writers import open_writers
 from ci_mlsnap.trees.fingerprint import fingerprint
+
+_CAN_BE_MENDED = (StorageFailed, StorageUnknown, WriterUnsettled)
+"""What leaves the run open with its trained files, so that `conclude` can be run again."""
 
 
 @dataclass
@@ -71,7 +76,7 @@ def conclude(hands: Hands, driver: Driver, run: Run, *, plan_checked: bool) -> R
         record = _reused(hands, driver, run) if plan.action == "announce" else _version(hands, driver, run)
         leases.check(driver, run)
     except MlsnapError as error:
-        closing.failed(hands, driver, run, error, stays_open=isinstance(error, StorageFailed | StorageUnknown))
+        closing.failed(hands, driver, run, error, stays_open=isinstance(error, _CAN_BE_MENDED))
         raise
     record = msgspec.structs.replace(record, plan_digest=plans.digest(plan), plan_checked=plan_checked)
     closing.settle(hands, driver, run, record)
@@ -93,6 +98,7 @@ def _version(hands: Hands, driver: Driver, run: Run) -> Record:
     clock.steps["train"] = float(trained.get("seconds", 0.0))
     where = places(plan, run.run_id)
     _refuse_writers(where.model)
+    receipts = require_settled(run)
     metrics = _metrics(hands, plan, run)
     _refuse_unchanged(driver, run, where.model)
     clock.lap("check")
@@ -109,7 +115,8 @@ def _version(hands: Hands, driver: Driver, run: Run) -> Record:
     clock.lap("read back")
     volume = _volume_record(driver, plan, frozen, manifest.header, clock)
     hands.progress.step(_snapshot_step(plan, volume))
-    return _record(hands, run, manifest.header, metrics, volume, clock.steps)
+    record = _record(hands, run, manifest.header, metrics, volume, clock.steps)
+    return msgspec.structs.replace(record, receipts=receipts)
 
 
 def _refuse_writers(model: Path) -> None:

@@ -143,4 +143,5 @@ def _training(project: Project, command: tuple[str, ...]) -> TrainingPlan:
         top=str(project.repository.top),
         folder=Path(project.folder).relative_to(project.repository.top).as_posix(),
         start=train.start,
+        writers=train.writers,
     )

@@ -9,9 +9,11 @@ from typing import BinaryIO
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.texts import counted, duration
 from ci_mlsnap.errors import LateWriter, TrainingFailed, UsageError
+from ci_mlsnap.flows import settle
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.workspace import places
 from ci_mlsnap.ports import Step
+from ci_mlsnap.state import receipts
 from ci_mlsnap.state.journal import Run
 from ci_mlsnap.training.environment import passed_names, training_environment
 from ci_mlsnap.training.isolation import Isolation
@@ -79,6 +81,7 @@ def environment_for(plan: Plan, run: Run, environ: Mapping[str, str]) -> tuple[d
     own = {
         "MLSNAP_MODEL_DIR": str(where.model),
         "MLSNAP_METRICS": str(where.out / "metrics.json"),
+        settle.VARIABLE: str(receipts.folder_of(where.out, run.run_id)),
         "MLSNAP_COMMIT": plan.commit,
         "MLSNAP_PARENT": plan.parent,
         "MLSNAP_RESUME": "1" if prepared.get("resumed") else "",
