@@ -77,6 +77,25 @@ class Frozen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataSeen:
+    """What a data volume holds at a moment, told without a walk.
+
+    `path` is where that is read: the live tree, or its owner's snapshot `name`. `token` stays the same as long as
+    the data does; `exact` says that no change of the data escapes it, and that it is the live tree's state
+    (`Driver.state_of`). `steady` is such a token for data that is read where it is: that alone never changes it,
+    even if it then sees less. `facts` are for people.
+    """
+
+    path: Path
+    token: str
+    steady: str
+    exact: bool
+    name: str = ""
+    native_id: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Restored:
     """What a restore did: by `swap` the displaced tree stands at `displaced`, by `sync` files were replaced.
 
@@ -111,8 +130,16 @@ class Driver(Protocol):
     def initialise(self, *, project: str, model: str) -> str:
         """Make the volume and its store where missing, bind them to project and model, give the volume's id.
 
-        Doing it again changes nothing. Raises `VolumeForeign` for a volume of another id or model,
+        Doing it again changes nothing. A driver that was opened for data makes the store alone, for all models of
+        all projects, and never writes to the volume. Raises `VolumeForeign` for a volume of another id or model,
         `VolumeRefused`, `StoreRefused`, `StorageFailed`.
+        """
+
+    def see_data(self, existing: str = "") -> DataSeen:
+        """Say what a data volume holds now, without a walk and without changing anything.
+
+        With `existing`, a glob, the newest of its owner's snapshots whose name fits. Raises `VolumeMissing`,
+        `NoSuchVersion` when no snapshot fits, `StorageFailed`.
         """
 
     def state_folder(self) -> Path:
@@ -122,7 +149,8 @@ class Driver(Protocol):
         """Make an unchanging copy of `source` (live tree or workspace).
 
         `parent` is the version whose unchanged files may be shared; `full` reads every file again;
-        `inventory=False` walks nothing (entries are then empty) where the storage can freeze without a walk.
+        `inventory=False` walks nothing (entries are then empty) where the storage can freeze without a walk; a
+        driver that was opened for data freezes only in that manner, and says the `state`.
         Raises `TreeUnsupported`, `LinkEscapes`, `StorageFull`, `StorageFailed`; nothing is left behind then.
         """
 

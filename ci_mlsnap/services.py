@@ -25,16 +25,18 @@ from ci_mlsnap.config.read import (
     parse_environment,
     read_site,
 )
-from ci_mlsnap.config.settings import Defaults, Settings, resolved
+from ci_mlsnap.config.settings import DataSettings, Defaults, Settings, resolved
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.names import label_from
+from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.errors import ConfigInvalid
 from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
 from ci_mlsnap.git.repository import GitRepository
 from ci_mlsnap.ports import Build, Driver, Progress
 from ci_mlsnap.report.rendering import load_markdown
 from ci_mlsnap.report.summary import TEMPLATE as SUMMARY
-from ci_mlsnap.storage.registry import open_driver
+from ci_mlsnap.storage.registry import open_data_driver, open_driver
 from ci_mlsnap.training.harden import forbid_reading_this_process
 from ci_mlsnap.training.isolation import Isolation, choose_isolation
 
@@ -187,7 +189,24 @@ def _project(
         project_id=settings.project,
         repository_name=settings.forge.repository,
         driver=driver,
+        data=tuple(_data(repository, folder, data, path) for data in settings.data),
     )
+
+
+def _data(repository: GitRepository, folder: Path, data: DataSettings, model: Path) -> DataPlan:
+    """Say where a data volume is. Links are followed: data is often reached by one, and never replaced."""
+    path = Path(os.path.realpath(resolved(data.path, folder)))
+    real = Path(os.path.realpath(model))
+    if path.is_relative_to(real) or real.is_relative_to(path):
+        raise ConfigInvalid(
+            f"volumes.{data.name}.path: {path} and the model volume {model} are not apart",
+            why="training writes its model to one, and nothing is ever written to the other",
+            safe="nothing was done",
+            hint="put the two into folders of their own",
+        )
+    private = path.is_relative_to(repository.top)
+    store = resolved(data.store, folder) if data.store else _store(repository, folder, path, data.name, private)
+    return DataPlan(name=data.name, path=str(path), driver=data.driver, store=str(store), pin=data.pin)
 
 
 def _as_bound(settings: Settings, driver: Driver) -> Settings:
@@ -227,12 +246,16 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path) -> Ha
     def driver_for(kind: str, path: str, store: str, name: str) -> Driver:
         return open_driver(kind, Path(path), Path(store), name, ephemeral=site.ephemeral, environ=site.environ)
 
+    def open_data(data: DataPlan) -> Driver:
+        return open_data_driver(data, ephemeral=site.ephemeral, environ=site.environ)
+
     on_jenkins = "JENKINS_URL" in site.environ
     return Hands(
         build=build,
         progress=site.progress_for(build),
         announcer=announcer,
         driver_for=driver_for,
+        open_data=open_data,
         pointers=pointers,
         environ=site.environ,
         # Jenkins signals the leaves of the process tree first, some seconds before it signals us.

@@ -178,6 +178,7 @@ def _standing_facts(found: Standing) -> dict[str, Any]:
         "shallow": found.shallow,
         "version": found.answer.version.header.name if found.answer else None,
         "how": found.answer.how if found.answer else None,
+        "pins": found.answer.version.header.pins if found.answer else [],
         "live": None if found.live is None else _live_facts(found.live),
         "view": found.view or None,
         "versions": found.versions,

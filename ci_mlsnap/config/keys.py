@@ -111,7 +111,7 @@ KEYS: tuple[Key, ...] = (
         path=("volume",),
         level=Level.REPOSITORY,
         kind=kinds.PATH,
-        text="Short for the `path` of the one volume, which then has its folder's name.",
+        text="Short for the `path` of the model volume, which then has its folder's name.",
         default='"models"',
         example='volume = "models"',
     ),
@@ -119,10 +119,29 @@ KEYS: tuple[Key, ...] = (
         path=("volumes", "*", "path"),
         level=Level.REPOSITORY,
         kind=kinds.PATH,
-        text="The folder that training writes its model to. Inside the work tree it is private to it; "
-        "elsewhere it is shared.",
+        text="The folder that training writes its model to, or reads its data from. Inside the work tree it is "
+        "private to it; elsewhere it is shared.",
         default='"models", for a volume of that name',
         example='volumes.models.path = "/srv/ml/digits"',
+    ),
+    Key(
+        path=("volumes", "*", "role"),
+        level=Level.REPOSITORY,
+        kind=kinds.choice("model", "data"),
+        text="What the volume holds: the model, in one volume, or data that training reads, in any number of "
+        "them. A data volume is never written to; see [data volumes](data.md).",
+        default='"model"',
+        example='volumes.images.role = "data"',
+    ),
+    Key(
+        path=("volumes", "*", "pin"),
+        level=Level.REPOSITORY,
+        kind=kinds.PIN,
+        text="How a data volume is kept from changing while training reads it, and found again later: by a "
+        "snapshot under the commit's SHA, by its owner's newest snapshot with a fitting name, or not at all: then "
+        "it is only written down what was there.",
+        default='"snapshot"',
+        example='volumes.images.pin = "existing:daily.*"',
     ),
     Key(
         path=("volumes", "*", "driver"),
@@ -136,7 +155,7 @@ KEYS: tuple[Key, ...] = (
         path=("volumes", "*", "store"),
         level=Level.REPOSITORY,
         kind=kinds.PATH,
-        text="Where snapshots are kept.",
+        text='Where snapshots are kept. For a model volume, or a data volume with `pin = "snapshot"`.',
         default="`<git folder>/mlsnap/<name>` for a private volume, `.mlsnap/<name>` beside a shared one",
         example='volumes.models.store = "/srv/ml/history/digits"',
     ),
@@ -144,7 +163,8 @@ KEYS: tuple[Key, ...] = (
         path=("volumes", "*", "view"),
         level=Level.REPOSITORY,
         kind=kinds.INNER_PATH,
-        text="A link in the work tree that leads to the version of the checked-out commit. For shared volumes.",
+        text="A link in the work tree that leads to the version of the checked-out commit. For a shared model "
+        "volume.",
         default="no view",
         example='volumes.models.view = "models"',
     ),
@@ -152,7 +172,7 @@ KEYS: tuple[Key, ...] = (
         path=("volumes", "*", "isolation"),
         level=Level.REPOSITORY,
         kind=kinds.choice("workspace", "in-place"),
-        text="Where training writes: a workspace of its own, or the live tree.",
+        text="Where training writes: a workspace of its own, or the live tree. For the model volume.",
         default='"workspace" for a shared volume, "in-place" for a private one',
         example='volumes.models.isolation = "workspace"',
     ),

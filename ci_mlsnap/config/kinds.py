@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ci_mlsnap.config.durations import seconds
 from ci_mlsnap.domain.names import is_label, is_project
+from ci_mlsnap.domain.pins import EXISTING
 
 
 class WrongValue(Exception):
@@ -146,6 +147,14 @@ def _is_branch(text: str) -> bool:
     )
 
 
+def _is_pin(text: str) -> bool:
+    """Tell whether a text says how data is pinned; the glob is for one name, not for a path."""
+    glob = text.removeprefix(EXISTING) if text.startswith(EXISTING) else ""
+    return text in ("snapshot", "record") or (
+        0 < len(glob) <= 255 and glob.isprintable() and "/" not in glob and glob not in (".", "..")
+    )
+
+
 def _is_variable(text: str) -> bool:
     ours = text.startswith(("MLSNAP_", "ACTIONS_")) or text in ("GITHUB_TOKEN", "GH_TOKEN")
     return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text, re.ASCII) is not None and not ours
@@ -197,6 +206,11 @@ INNER_PATH = _checked(
 )
 ENDPOINT = _checked(
     "an https URL without a login (http only to this machine itself)", _is_endpoint, "^https?://[^@?#\\s]+$"
+)
+PIN = _checked(
+    '"snapshot", "record", or "existing:" and a glob for the names of snapshots, such as "existing:daily.*"',
+    _is_pin,
+    "^(snapshot|record|existing:(?!\\.{1,2}$)[^/\\x00-\\x1f\\x7f]{1,255})$",
 )
 DURATION = Kind(
     accepts='a duration such as "90s", "30m", "6h", "2d", or a number of seconds',

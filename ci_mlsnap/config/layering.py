@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -13,7 +13,14 @@ from ci_mlsnap.config.keys import KeyPath
 from ci_mlsnap.config.layers import Layer, Setting
 from ci_mlsnap.config.levels import Level, Origin, Source
 from ci_mlsnap.config.problems import MOST_TOLD, Problem, raise_all
-from ci_mlsnap.config.settings import Defaults, ForgeSettings, Settings, TrainSettings, VolumeSettings
+from ci_mlsnap.config.settings import (
+    DataSettings,
+    Defaults,
+    ForgeSettings,
+    Settings,
+    TrainSettings,
+    VolumeSettings,
+)
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.names import label_from
 
@@ -76,27 +83,60 @@ def _number(setting: Setting | None) -> float:
 
 
 def _volume_problems(found: Found) -> list[Problem]:
-    tables = _named_tables(found, "volumes")
+    models, data = _by_role(found)
     short = found.get(("volume",))
-    if len(tables) > 1:
-        first, second = list(tables)[:2]
+    problems = [problem for name, fields in data.items() for problem in _data_problems(name, fields)]
+    if len(models) > 1:
+        first, second = list(models)[:2]
         text = f"is a second volume besides {first}; this version of mlsnap knows one model volume"
-        return [_problem(next(iter(tables[second].values())), ("volumes", second), text)]
-    problems = []
-    for name, fields in tables.items():
-        path = fields.get("path", short)
-        if path is None and name != VolumeSettings().path:
-            some = next(iter(fields.values()))
-            problems.append(
-                _problem(some, ("volumes", name), "has no path; set the folder that training writes to")
-            )
-        if short and "path" in fields and short.origin.source is fields["path"].origin.source:
-            text = f"is set besides volumes.{name}.path, which is the same; keep one of them"
-            problems.append(_problem(short, ("volume",), text))
-        if "view" in fields and _is_private(str(path.value) if path else name):
-            text = "is for a shared volume; a volume inside the work tree is there without a link"
-            problems.append(_problem(fields["view"], ("volumes", name, "view"), text))
+        hint = f'if training only reads it, set volumes.{second}.role = "data"'
+        return [*problems, _problem(next(iter(models[second].values())), ("volumes", second), text, hint)]
+    for name, fields in models.items():
+        problems += _model_problems(name, fields, short)
+    taken = _model_name(found)
+    if taken in data:
+        some = next(iter(data[taken].values()))
+        problems.append(
+            _problem(some, ("volumes", taken), "is the model volume's name too; name one of them anew")
+        )
     return problems
+
+
+def _by_role(found: Found) -> tuple[dict[str, dict[str, Setting]], dict[str, dict[str, Setting]]]:
+    """Give the tables of model volumes, and those of data volumes."""
+    tables = _named_tables(found, "volumes")
+    data = {name for name, fields in tables.items() if "role" in fields and fields["role"].value == "data"}
+    models = {name: fields for name, fields in tables.items() if name not in data}
+    return models, {name: tables[name] for name in sorted(data)}
+
+
+def _model_problems(name: str, fields: Mapping[str, Setting], short: Setting | None) -> Iterator[Problem]:
+    path = fields.get("path", short)
+    if path is None and name != VolumeSettings().path:
+        some = next(iter(fields.values()))
+        yield _problem(some, ("volumes", name), "has no path; set the folder that training writes to")
+    if short and "path" in fields and short.origin.source is fields["path"].origin.source:
+        text = f"is set besides volumes.{name}.path, which is the same; keep one of them"
+        yield _problem(short, ("volume",), text)
+    if "view" in fields and _is_private(str(path.value) if path else name):
+        text = "is for a shared volume; a volume inside the work tree is there without a link"
+        yield _problem(fields["view"], ("volumes", name, "view"), text)
+    if "pin" in fields:
+        hint = f'if training only reads it, set volumes.{name}.role = "data"'
+        yield _problem(fields["pin"], ("volumes", name, "pin"), "is for data volumes, and this is a model's", hint)
+
+
+def _data_problems(name: str, fields: Mapping[str, Setting]) -> Iterator[Problem]:
+    if "path" not in fields:
+        yield _problem(fields["role"], ("volumes", name), "has no path; set the folder that training reads")
+    for key in ("view", "isolation"):
+        if key in fields:
+            text = "is for a model volume; training only reads a data volume"
+            yield _problem(fields[key], ("volumes", name, key), text)
+    pin = fields.get("pin")
+    if "store" in fields and pin is not None and pin.value != "snapshot":
+        text = f'is where snapshots are kept, and none is made for pin = "{pin.value}"'
+        yield _problem(fields["store"], ("volumes", name, "store"), text)
 
 
 def _is_private(path: str) -> bool:
@@ -127,8 +167,8 @@ def _site_problems(found: Found) -> list[Problem]:
     ]
 
 
-def _problem(setting: Setting, path: KeyPath, text: str) -> Problem:
-    return Problem(origin=setting.origin, key=keys.shown(path), text=text)
+def _problem(setting: Setting, path: KeyPath, text: str, hint: str = "") -> Problem:
+    return Problem(origin=setting.origin, key=keys.shown(path), text=text, hint=hint)
 
 
 def _named_tables(found: Found, table: str) -> dict[str, dict[str, Setting]]:
@@ -147,6 +187,7 @@ def _settings(found: Found, defaults: Defaults, notes: tuple[str, ...]) -> Setti
     plain["train"] = _table(found, "train", {}, TrainSettings)
     plain["forge"] = _table(found, "forge", forge, ForgeSettings)
     plain["volume"] = _volume(found)
+    plain["data"] = tuple(_data(name, fields) for name, fields in _by_role(found)[1].items())
     plain["gates"] = tuple(
         msgspec.convert({"metric": metric} | {name: bound.value for name, bound in bounds.items()}, Gate)
         for metric, bounds in sorted(_named_tables(found, "gates").items())
@@ -173,15 +214,26 @@ def _table(found: Found, name: str, defaults: Mapping[str, object], kind: type[T
 
 
 def _volume(found: Found) -> VolumeSettings:
-    tables = _named_tables(found, "volumes")
-    fields = next(iter(tables.values()), {})
-    values = {name: setting.value for name, setting in fields.items()}
+    models, _data = _by_role(found)
+    fields = next(iter(models.values()), {})
+    values = {name: setting.value for name, setting in fields.items() if name != "role"}
     short = found.get(("volume",))
     if short and ("path" not in fields or short.origin.source.rank > fields["path"].origin.source.rank):
         values["path"] = short.value
-    path = str(values.get("path", VolumeSettings().path))
-    name = next(iter(tables), label_from(PurePosixPath(path).name))
-    return msgspec.convert({"name": name} | values, VolumeSettings)
+    return msgspec.convert({"name": _model_name(found)} | values, VolumeSettings)
+
+
+def _model_name(found: Found) -> str:
+    """Give the model volume's name: its table's, else its folder's."""
+    models, _data = _by_role(found)
+    short = found.get(("volume",))
+    path = str(short.value) if short else VolumeSettings().path
+    return next(iter(models), label_from(PurePosixPath(path).name))
+
+
+def _data(name: str, fields: Mapping[str, Setting]) -> DataSettings:
+    values = {key: setting.value for key, setting in fields.items() if key != "role"}
+    return msgspec.convert({"name": name} | values, DataSettings)
 
 
 def _origins(found: Found) -> dict[str, Origin]:

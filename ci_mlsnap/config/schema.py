@@ -26,9 +26,10 @@ def schema() -> dict[str, Any]:
     for short, long in SHORT_FORMS.items():
         table = root["properties"][short[0]]
         root["properties"][short[0]] = {"anyOf": [_plain(long), table]}
-    root["properties"]["volumes"]["maxProperties"] = 1
-    # The short and the long form of the same are no two volumes.
-    return root | {"not": {"required": ["volume", "volumes"]}}
+    # Beside the short form of the model volume only data volumes can stand.
+    data = {"type": "object", "required": ["role"], "properties": {"role": {"enum": ["data"]}}}
+    beside = {"properties": {"volumes": {"type": "object", "additionalProperties": data}}}
+    return root | {"anyOf": [{"not": {"required": ["volume"]}}, beside]}
 
 
 def encoded() -> str:

@@ -37,6 +37,16 @@ class VolumeSettings(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation | None = None
 
 
+class DataSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One data volume. Paths are as they were written; an empty `store` means the default."""
+
+    name: str
+    path: str
+    driver: str = "local"
+    store: str = ""
+    pin: str = "snapshot"
+
+
 class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where statuses go. `ca` is the path of a certificate bundle, empty for the system's."""
 
@@ -46,7 +56,8 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings. `follow` is empty for the default branch, `lease_wait` in seconds.
+    """All settings. `data` are the data volumes in the order of their names, `follow` is empty for the default
+    branch, `lease_wait` in seconds.
 
     `origins` tells for each key, written with dots, which source set it. `notes` are sentences for people
     about what was read and deliberately not used.
@@ -56,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     project: str = ""
     train: TrainSettings = TrainSettings()
     volume: VolumeSettings = VolumeSettings()
+    data: tuple[DataSettings, ...] = ()
     gates: tuple[Gate, ...] = ()
     metrics_file: str = ""
     files_mode: FilesMode = "changed"

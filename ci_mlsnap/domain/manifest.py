@@ -18,6 +18,7 @@ import msgspec
 
 from ci_mlsnap.domain.gates import Gate, Verdict
 from ci_mlsnap.domain.metrics import Scalar
+from ci_mlsnap.domain.pins import Pin
 from ci_mlsnap.errors import IntegrityDamage
 
 FORMAT = "mlsnap/manifest/1"
@@ -65,7 +66,11 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManifestHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Where a snapshot came from. Times are UTC, ISO 8601; `files` and `bytes` count the entries."""
+    """Where a snapshot came from. Times are UTC, ISO 8601; `files` and `bytes` count the entries.
+
+    `pins` is the data that the model was trained on. A snapshot of a data volume has no model, and `data_state`
+    says which state of the data it is.
+    """
 
     format: Literal["mlsnap/manifest/1"]
     name: str
@@ -92,6 +97,8 @@ class ManifestHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     files: int = 0
     bytes: int = 0
     content_digest: str = ""
+    pins: tuple[Pin, ...] = ()
+    data_state: str = ""
     tool: str
 
 

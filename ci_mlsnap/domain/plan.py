@@ -11,6 +11,7 @@ from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.manifest import FilesMode
 from ci_mlsnap.domain.metrics import Scalar
+from ci_mlsnap.domain.pins import DataPlan
 
 Isolation = Literal["workspace", "in-place"]
 Action = Literal["train", "announce", "nothing"]
@@ -52,6 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The decision of `begin`. `conclude` acts on it alone and reads nothing from the checkout.
 
     `action`: train and snapshot; announce the version `answered_by` again; or nothing, with the `reason`.
+    `reason` of training is why a version that is there does not do. `data` are the volumes that training reads.
     `adopts` takes the live tree as it is instead of training. `parent` names the snapshot training starts from,
     `baseline` the one gates compare with. `ancestors` are the commits before this one, as far as they were looked
     at, where the live tree is to advance.
@@ -71,6 +73,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     dirty: bool = False
     volume: VolumePlan | None = None
+    data: tuple[DataPlan, ...] = ()
     training: TrainingPlan | None = None
     parent: str = ""
     baseline: str = ""

@@ -13,6 +13,7 @@ from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.manifest import FilesMode
 from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.pins import DataPlan, Pin, differing
 from ci_mlsnap.domain.plan import Isolation, Plan, TrainingPlan, VolumePlan
 from ci_mlsnap.domain.versions import Answer, Version
 from ci_mlsnap.errors import DirtyTree, ForkRefused, UsageError
@@ -46,8 +47,9 @@ class Rules:
 class Facts:
     """What was found. `ancestors` and `base_commits` are newest first; `ancestors` has not the commit itself.
 
-    `head` is what the checkout holds, `dirty_paths` its changes that are in no commit, and `ours` tells whether
-    the checkout belongs to a person, who then decides where the live tree goes.
+    `data` is what each data volume holds now, None where that is no matter. `head` is what the checkout holds,
+    `dirty_paths` its changes that are in no commit, and `ours` tells whether the checkout belongs to a person, who
+    then decides where the live tree goes.
     """
 
     event: Event
@@ -59,6 +61,7 @@ class Facts:
     dirty_paths: tuple[str, ...] = ()
     inputs_digest: str = ""
     versions: Sequence[Version] = ()
+    data: Sequence[Pin] | None = None
     used_names: Sequence[SnapshotName] = ()
     ancestors: Sequence[str] = ()
     base_commits: Sequence[str] = ()
@@ -72,6 +75,7 @@ def decide(
     volume: VolumePlan | None,
     training: TrainingPlan | None,
     *,
+    data: Sequence[DataPlan] = (),
     tool: str,
 ) -> Plan:
     """Make the plan. Raises `ForkRefused`, `DirtyTree`, and `UsageError` when nothing says how to train."""
@@ -83,7 +87,7 @@ def decide(
     if dirty and not wishes.allow_dirty:
         raise _dirty(facts.dirty_paths)
     found = _answer(facts, wishes, dirty)
-    plan = msgspec.structs.replace(plan, volume=volume, **_lineage(facts))
+    plan = msgspec.structs.replace(plan, volume=volume, data=tuple(data), **_lineage(facts))
     if found is not None:
         return _announcing(plan, found)
     if training is None or not training.command:
@@ -141,7 +145,24 @@ def _dirty(paths: Sequence[str]) -> DirtyTree:
 def _answer(facts: Facts, wishes: Wishes, dirty: bool) -> Answer | None:
     if wishes.retrain or dirty:
         return None
-    return answers.answer(facts.event.sha, facts.versions, tree=facts.tree, inputs_digest=facts.inputs_digest)
+    data = facts.data
+    fitting = [v for v in facts.versions if data is None or not differing(v.header.pins, data)]
+    return _answered(facts, fitting)
+
+
+def _answered(facts: Facts, known: Sequence[Version]) -> Answer | None:
+    return answers.answer(facts.event.sha, known, tree=facts.tree, inputs_digest=facts.inputs_digest)
+
+
+def _why_again(facts: Facts, wishes: Wishes) -> str:
+    """Say why a version that would answer the commit does not: it was trained on other data."""
+    stale = None if wishes.retrain or facts.data is None else _answered(facts, facts.versions)
+    if stale is None or facts.data is None:
+        return ""
+    pins, short = stale.version.header.pins, stale.version.name.short
+    volumes = ", ".join(differing(pins, facts.data))
+    known = "was trained on other data" if pins else "does not say which data it was trained on"
+    return f"{short} {known} ({volumes})" if volumes else ""
 
 
 def _lineage(facts: Facts) -> dict[str, object]:
@@ -176,6 +197,7 @@ def _training(plan: Plan, facts: Facts, rules: Rules, wishes: Wishes, training: 
     return msgspec.structs.replace(
         plan,
         action="train",
+        reason="" if dirty else _why_again(facts, wishes),
         name=str(name),
         dirty=dirty,
         volume=msgspec.structs.replace(volume, isolation=isolation),

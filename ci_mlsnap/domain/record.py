@@ -8,6 +8,7 @@ import msgspec
 
 from ci_mlsnap.domain.gates import Gate, Verdict
 from ci_mlsnap.domain.metrics import Metrics, Scalar
+from ci_mlsnap.domain.pins import Pin
 from ci_mlsnap.domain.receipts import Receipt
 
 Outcome = Literal["good", "gate-missed", "failed", "cancelled", "reused", "nothing"]
@@ -61,6 +62,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     passed_variables: tuple[str, ...] = ()
     receipts: tuple[Receipt, ...] = ()
     volume: VolumeRecord | None = None
+    pins: tuple[Pin, ...] = ()
     metrics: Metrics = Metrics()
     baseline: str = ""
     baseline_metrics: dict[str, Scalar] = {}

@@ -1,4 +1,4 @@
-"""begin: plan, preflight, pending status, lease, workspace. Runs no code of the repository."""
+"""begin: plan, preflight, pending status, lease, data pinned, workspace. Runs no code of the repository."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.texts import size
 from ci_mlsnap.errors import MlsnapError, NoSuchVersion, SnapshotForeign, StorageFull
-from ci_mlsnap.flows import closing, leases, workspace
+from ci_mlsnap.flows import closing, leases, pinning, workspace
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import Hands, Project
 from ci_mlsnap.flows.live import require_known
@@ -77,6 +77,7 @@ def _opened(project: Project, plan: Plan, run_id: str, *, phases: bool, stop: Ca
             _say_pending(hands, driver, plan)
             leases.take_volume(hands, driver, plan, run_id, stop)
             if not plan.adopts:
+                pinning.take(hands, driver, run)
                 _prepare(project, run)
     except MlsnapError as error:
         closing.failed(hands, driver, run, error)
@@ -98,8 +99,11 @@ def preflight(project: Project, plan: Plan) -> None:
             hint="free some space there, or set `store` to another place",
         )
     _require_free_name(project.driver, plan)
+    pinning.require_possible(project.hands, plan.data)
     if plan.volume.isolation == "in-place" and not plan.adopts and not leases.is_volume_taken(project.driver):
         require_known(project.driver, Path(plan.volume.path))
+    if plan.reason:
+        project.hands.progress.step(Step(name="plan", state="note", text=f"trained again: {plan.reason}"))
     text = f"volume {plan.volume.name}: {probe.way} on {probe.file_system}, {size(probe.free_bytes)} free"
     project.hands.progress.step(Step(name="preflight", state="ok", text=text))
 

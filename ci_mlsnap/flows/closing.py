@@ -22,8 +22,10 @@ from ci_mlsnap.errors import MlsnapError, PlanMismatch, TrainingFailed, UsageErr
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
+from ci_mlsnap.flows.holding import let_go
 from ci_mlsnap.flows.live import Identity
 from ci_mlsnap.flows.moving import advance_live_tree
+from ci_mlsnap.flows.pinning import noted
 from ci_mlsnap.flows.workspace import clear, link_view, places
 from ci_mlsnap.ports import Driver, Snapshot, Step
 from ci_mlsnap.report.summary import summary
@@ -106,6 +108,7 @@ def blank_record(hands: Hands, run: Run, outcome: Outcome) -> Record:
         image=hands.environ.get("ImageOS", ""),
         packages_digest=str(training.get("packages", "")),
         passed_variables=tuple(training.get("passed", ())),
+        pins=noted(run),
         baseline=plan.baseline,
         baseline_metrics=plan.baseline_metrics,
         gates=plan.gates,
@@ -316,6 +319,7 @@ def _let_go(driver: Driver, run: Run, *, keep_model: bool) -> None:
 
 
 def _forget(hands: Hands, driver: Driver, run: Run) -> None:
+    let_go(hands, driver, run.plan)
     leases.give_back(driver, run.run_id)
     pointers.drop(hands.pointers, run)
 

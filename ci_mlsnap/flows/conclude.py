@@ -32,7 +32,7 @@ from ci_mlsnap.errors import (
     StorageUnknown,
     WriterUnsettled,
 )
-from ci_mlsnap.flows import closing, leases
+from ci_mlsnap.flows import closing, leases, pinning
 from ci_mlsnap.flows.announce import Announced, announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
 from ci_mlsnap.flows.settle import require_settled
@@ -107,7 +107,7 @@ def _version(hands: Hands, driver: Driver, run: Run) -> Record:
     verdict = judge(plan.gates, metrics.scalars, plan.baseline_metrics)
     _say_verdict(hands, plan, metrics, verdict)
     clock.lap("freeze")
-    manifest = _manifest(hands, driver, plan, frozen, metrics, verdict)
+    manifest = _manifest(hands, driver, run, frozen, metrics, verdict)
     _publish(driver, run, frozen, manifest)
     clock.lap("seal")
     driver.read_back(SnapshotName.parse(plan.name))
@@ -182,8 +182,9 @@ def _freeze(driver: Driver, plan: Plan, run: Run, model: Path) -> Frozen:
 
 
 def _manifest(
-    hands: Hands, driver: Driver, plan: Plan, frozen: Frozen, metrics: Metrics, verdict: Verdict
+    hands: Hands, driver: Driver, run: Run, frozen: Frozen, metrics: Metrics, verdict: Verdict
 ) -> Manifest:
+    plan = run.plan
     assert plan.volume is not None
     header = ManifestHeader(
         format="mlsnap/manifest/1",
@@ -211,6 +212,7 @@ def _manifest(
         files=frozen.inventory.files,
         bytes=frozen.inventory.bytes,
         content_digest=frozen.inventory.content_digest,
+        pins=pinning.confirm(hands, driver, run),
         tool=TOOL,
     )
     return Manifest(header=header, entries=frozen.inventory.entries)
@@ -253,6 +255,7 @@ def _record(
         attempt=header.attempt,
         sequence=header.sequence,
         volume=volume,
+        pins=header.pins,
         metrics=metrics,
         verdict=verdict,
         steps=steps,
@@ -282,6 +285,7 @@ def _reused(hands: Hands, driver: Driver, run: Run) -> Record:
         created=header.created,
         reason=text,
         volume=closing.volume_record(driver, plan, snapshot, header),
+        pins=header.pins,
         exit_code=int(ExitCode.DONE if header.verdict.good else ExitCode.GATE_MISSED),
     )
 

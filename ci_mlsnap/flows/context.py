@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ci_mlsnap import __version__
 from ci_mlsnap.config.settings import Settings
+from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.ports import Build, Driver, Forge, Progress, Repository
 
 
@@ -62,6 +63,8 @@ class Hands:
     announcer: Announcer
     driver_for: Callable[[str, str, str, str], Driver]
     """Open a driver by kind, path, store and volume name."""
+    open_data: Callable[[DataPlan], Driver]
+    """Open a data volume's driver."""
     pointers: Path
     """The folder where phases of one build find their open run."""
     environ: Mapping[str, str]
@@ -94,6 +97,7 @@ class Project:
     repository_name: str
     """The repository's `owner/name` at the forge; empty when statuses go nowhere."""
     driver: Driver
+    data: tuple[DataPlan, ...] = ()
 
     @property
     def state(self) -> Path:

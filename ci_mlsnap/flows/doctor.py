@@ -8,6 +8,7 @@ from typing import Literal
 
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.errors import MlsnapError, NotARepository
+from ci_mlsnap.flows import pinning
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import look
 from ci_mlsnap.flows.planning import dirty_paths
@@ -35,7 +36,7 @@ def examine(open_project: Callable[[], Project]) -> list[Finding]:
     except MlsnapError as error:
         topic = "git" if isinstance(error, NotARepository) else error.slug
         return [Finding(topic=topic, state="bad", text=error.what, hint=error.hint or error.why)]
-    checks = (_git, _event, _settings, _training, _volume, _live, _token, _unfinished)
+    checks = (_git, _event, _settings, _training, _volume, _live, _data, _token, _unfinished)
     return [finding for check in checks for finding in _guarded(check, project)]
 
 
@@ -116,6 +117,19 @@ def _live(project: Project) -> Iterator[Finding]:
             text=f"differs from {tree.version[:12]}: a run in place is refused until it does not",
             hint="`mlsnap recover` goes back to the version and keeps what differs",
         )
+
+
+def _data(project: Project) -> Iterator[Finding]:
+    for volume in project.data:
+        try:
+            pinning.require_possible(project.hands, [volume])
+            (pin,) = pinning.see(project.hands, [volume])
+        except MlsnapError as error:
+            yield Finding(topic="data", state="bad", text=error.what, hint=error.hint)
+            continue
+        text = f"{volume.name} at {pin.path}, pin = {volume.pin}"
+        weak = "only written down: what training reads can change" if pin.kind == "record" else ""
+        yield Finding(topic="data", state="note" if weak else "ok", text=text, hint=weak)
 
 
 def _token(project: Project) -> Iterator[Finding]:

@@ -82,6 +82,7 @@ def _record_of(hands: Hands, driver: Driver, run: Run, snapshot: Snapshot, heade
         verdict=header.verdict,
         created=header.created,
         volume=closing.volume_record(driver, run.plan, snapshot, header),
+        pins=header.pins,
         exit_code=int(ExitCode.DONE if header.verdict.good else ExitCode.GATE_MISSED),
     )
 

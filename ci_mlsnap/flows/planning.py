@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from ci_mlsnap.domain.plan import Plan, TrainingPlan, VolumePlan
 from ci_mlsnap.domain.planning import Facts, Rules, Wishes, decide
 from ci_mlsnap.domain.status import context_for
 from ci_mlsnap.errors import MlsnapError, NoCommit
+from ci_mlsnap.flows import pinning
 from ci_mlsnap.flows.context import TOOL, Project, Request
 from ci_mlsnap.state.catalogue import versions
 
@@ -20,14 +22,20 @@ HISTORY = 500
 """How many commits back a parent or a baseline is looked for."""
 
 
-def plan_run(project: Project, request: Request) -> Plan:
-    """Plan a run of the commit that the event names. Changes nothing."""
+def plan_run(project: Project, request: Request, *, reads_data: bool = True) -> Plan:
+    """Plan a run of the commit that the event names. Changes nothing.
+
+    Unless it `reads_data`, the data volumes are no matter.
+    """
     event = named_event(project)
     wishes = Wishes(retrain=request.retrain, allow_dirty=request.allow_dirty, nonce=secrets.token_hex(4))
     if event.nothing_to_do or event.untrusted:
         return decide(Facts(event=event, head=""), _rules(project), wishes, None, None, tool=TOOL)
-    facts = _facts(project, event)
-    return decide(facts, _rules(project), wishes, _volume(project), _training(project, request.command), tool=TOOL)
+    volumes = project.data if reads_data else ()
+    data = pinning.see(project.hands, volumes) if reads_data else None
+    facts = replace(_facts(project, event), data=data)
+    training = _training(project, request.command)
+    return decide(facts, _rules(project), wishes, _volume(project), training, data=volumes, tool=TOOL)
 
 
 def named_event(project: Project) -> Event:
@@ -69,8 +77,9 @@ def _facts(project: Project, event: Event) -> Facts:
 
 
 def dirty_paths(project: Project) -> Iterator[str]:
-    """Give the changes that are in no commit, but for those of a volume or view that git does not track."""
+    """Give the changes that are in no commit, but for those of volumes and views that git does not track."""
     places = [place for place in (project.volume_path, project.view) if place is not None]
+    places += [Path(volume.path) for volume in project.data]
     top = project.repository.top
     ours = [place for place in places if place.is_relative_to(top) and not project.repository.is_tracked(place)]
     for path in project.repository.dirty_paths(below=project.folder):

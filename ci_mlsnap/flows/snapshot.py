@@ -48,9 +48,9 @@ def _require_files(project: Project) -> None:
 def _plan(project: Project, request: Request) -> Plan:
     """Plan as for a run, but in the live tree itself."""
     request = replace(request, command=("mlsnap", "snapshot"))
-    plan = plan_run(project, request)
+    plan = plan_run(project, request, reads_data=False)  # nobody can tell which data the tree was trained on
     if plan.action == "announce" and not _equals(project, plan.answered_by):
-        plan = plan_run(project, replace(request, retrain=True))
+        plan = plan_run(project, replace(request, retrain=True), reads_data=False)
     if plan.action != "train":
         return plan
     assert plan.volume is not None and plan.training is not None

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Mapping
 from typing import BinaryIO
 
+from ci_mlsnap.domain.pins import variable
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.texts import counted, duration
 from ci_mlsnap.errors import LateWriter, TrainingFailed, UsageError
 from ci_mlsnap.flows import settle
 from ci_mlsnap.flows.context import Hands
+from ci_mlsnap.flows.pinning import noted
 from ci_mlsnap.flows.workspace import places
 from ci_mlsnap.ports import Step
 from ci_mlsnap.state import receipts
@@ -85,6 +87,7 @@ def environment_for(plan: Plan, run: Run, environ: Mapping[str, str]) -> tuple[d
         "MLSNAP_COMMIT": plan.commit,
         "MLSNAP_PARENT": plan.parent,
         "MLSNAP_RESUME": "1" if prepared.get("resumed") else "",
+        **{variable(pin.volume): pin.path for pin in noted(run)},
     }
     return training_environment(environ, passed=plan.training.environment, own={k: v for k, v in own.items() if v})
 

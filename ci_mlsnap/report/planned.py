@@ -27,7 +27,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 def _action(plan: Plan) -> str:
     if plan.action == "train":
-        return f"train {plan.commit[:7]} and snapshot it as {plan.name}"
+        why = f" ({plan.reason})" if plan.reason else ""
+        return f"train {plan.commit[:7]} and snapshot it as {plan.name}{why}"
     if plan.action == "announce":
         return f"announce {short(plan.answered_by)} again ({plan.answered_how}); train nothing"
     return f"nothing to do: {plan.reason}"
@@ -39,6 +40,8 @@ def _training(plan: Plan) -> Iterator[str]:
     if not plan.dirty:
         yield _call(plan, announcing.pending(plan).state)
     yield f"  lease     volume {volume.name} ({volume.isolation})"
+    for data in plan.data:
+        yield f"  data      {data.name} at {data.path} (pin: {data.pin})"
     start = short(plan.parent) if plan.parent and training.start == "parent" else "an empty tree"
     where = volume.path if volume.isolation == "in-place" else f"a workspace that starts from {start}"
     yield f"  train in  {where}" + (", on a work tree of the commit" if training.worktree else "")

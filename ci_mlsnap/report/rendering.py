@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.pins import told
 from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.domain.texts import counted, duration, size
 
@@ -59,7 +60,7 @@ def _markdown_environment() -> Environment:
     from markupsafe import Markup
 
     environment = _environment(autoescape=True)
-    environment.filters.update(counted=counted, size=size, duration=duration, short=short)
+    environment.filters.update(counted=counted, size=size, duration=duration, short=short, told=told)
     environment.filters["md"] = lambda value: Markup(markdown(value))  # noqa: S704 - markdown() escapes it all
     return environment
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ci_mlsnap.domain.manifest import Manifest
 from ci_mlsnap.domain.metrics import shown
+from ci_mlsnap.domain.pins import Pin, told
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.domain.versions import Answer
 from ci_mlsnap.report.rendering import short
@@ -30,6 +31,9 @@ def version_lines(answer: Answer, manifest: Manifest, links: Mapping[str, str]) 
             yield f"  {name:<24} {shown(value)}"
     if header.baseline:
         yield f"baseline  {short(header.baseline)}"
+    for pin in header.pins:
+        yield f"data      {told(pin)}"
+        yield from _pinned(pin)
     yield f"files     {counted(header.files, 'file')}, {size(header.bytes)}"
     files = [entry for entry in manifest.entries if entry.kind != "dir"]
     for entry in files[:FILES_SHOWN]:
@@ -39,6 +43,12 @@ def version_lines(answer: Answer, manifest: Manifest, links: Mapping[str, str]) 
     yield f"manifest  {answer.version.digest}"
     for label, place in links.items():
         yield f"{label:<9} {place}"
+
+
+def _pinned(pin: Pin) -> Iterator[str]:
+    yield f"  {'read at':<14}  {pin.path}"
+    for name, fact in pin.facts.items():
+        yield f"  {name:<14}  {fact}"
 
 
 def version_facts(answer: Answer, manifest: Manifest, links: Mapping[str, str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ Event = Literal[
     "planned",
     "begun",
     "leased",
+    "pinned",
     "prepared",
     "training",
     "trained",

@@ -53,8 +53,8 @@ class BtrfsWay:
         if not self._snapshot(source, partial):
             return self.plain.freeze(source, partial, parent=parent, full=full, inventory=inventory)
         with nothing_left_of(partial), storage_errors("the snapshot cannot be finished"):
-            _refuse_nested(source)
-            state = _state_at_snapshot(source, partial)
+            refuse_nested(source)
+            state = state_at_snapshot(source, partial)
             _strip(partial)
             if not inventory:
                 return Taken(inventory=inventory_of(()), copied_bytes=0, state=state)
@@ -141,7 +141,7 @@ class BtrfsWay:
                 return ""
             sync_file_system(tree)
             found = subvolume.look(tree)
-            return _state(found.uuid, found.changed) if found else ""
+            return state_text(found.uuid, found.changed) if found else ""
 
     def make(self, tree: Path) -> None:
         """See `Way.make`: a subvolume."""
@@ -195,14 +195,15 @@ def _take_setuid(partial: Path, paths: Sequence[bytes]) -> None:
             os.chmod(name, mode & 0o777, dir_fd=folder)
 
 
-def _state(uuid: str, changed: int) -> str:
+def state_text(uuid: str, changed: int) -> str:
+    """Write a subvolume's state (`Way.state_of`)."""
     return f"{uuid}:{changed}"
 
 
-def _state_at_snapshot(source: Path, fresh: Path) -> str:
+def state_at_snapshot(source: Path, fresh: Path) -> str:
     """Give the source's state when its snapshot was made: that has the same last change until it is written to."""
     one, other = subvolume.look(source), subvolume.look(fresh)
-    return _state(one.uuid, other.changed) if one and other else ""
+    return state_text(one.uuid, other.changed) if one and other else ""
 
 
 def _strip(tree: Path) -> None:
@@ -212,7 +213,8 @@ def _strip(tree: Path) -> None:
         remove_tree(tree / name)
 
 
-def _refuse_nested(source: Path) -> None:
+def refuse_nested(source: Path) -> None:
+    """Refuse a subvolume that has others in it, in constant time. Raises `TreeUnsupported`."""
     count = subvolume.children(source)
     if count:
         raise TreeUnsupported(

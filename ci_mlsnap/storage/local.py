@@ -18,10 +18,11 @@ from ci_mlsnap.errors import (
     StorageFailed,
     StorageReadOnly,
 )
-from ci_mlsnap.ports import Capabilities, Frozen, Probe, Restored, Snapshot
+from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Probe, Restored, Snapshot
 from ci_mlsnap.storage.binding import bind, make_own, require_own
 from ci_mlsnap.storage.choice import faster_way, pick_way
 from ci_mlsnap.storage.layout import LINK, Store, new_token
+from ci_mlsnap.storage.pinning import see_data
 from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_existing, store_refusal
 from ci_mlsnap.storage.restoring import Restoring
 from ci_mlsnap.storage.shelf import Shelf
@@ -87,9 +88,10 @@ class LocalDriver:
         with storage_errors("the store cannot be looked at"):
             place = nearest_existing(self._store.root)
             space = os.statvfs(place)
-            if not os.access(place, os.W_OK | os.X_OK) or not os.access(nearest_existing(self._path), os.W_OK):
+            closed = [str(spot) for spot in self._written() if not os.access(spot, os.W_OK | os.X_OK)]
+            if closed:
                 raise StorageReadOnly(
-                    f"this user may not write to {place} and {self._path}",
+                    f"this user may not write to {' and '.join(closed)}",
                     safe="nothing was changed",
                     hint="check owner, group and mode, or that the file system is not mounted read-only",
                 )
@@ -108,6 +110,10 @@ class LocalDriver:
             faster=faster_way(self._store, self._path),
         )
 
+    def _written(self) -> tuple[Path, ...]:
+        """Where this volume's driver writes, as far as it is there already."""
+        return nearest_existing(self._store.root), nearest_existing(self._path)
+
     def initialise(self, *, project: str, model: str) -> str:
         """See `Driver.initialise`."""
         self._check_places()
@@ -125,6 +131,10 @@ class LocalDriver:
     def state_of(self, tree: Path) -> str:
         """See `Driver.state_of`."""
         return self._way.state_of(tree)
+
+    def see_data(self, existing: str = "") -> DataSeen:
+        """See `Driver.see_data`."""
+        return see_data(self._path, existing)
 
     def state_folder(self) -> Path:
         """See `Driver.state_folder`."""

@@ -36,7 +36,7 @@ def same_file_system(one: Path, other: Path) -> bool:
 def check_volume(path: Path, store: Path) -> None:
     """Raise `VolumeRefused` when the path can be no volume; one that is missing can."""
     why, hint = _unfit(path)
-    if not why and _overlap(path, store):
+    if not why and overlap(path, store):
         why, hint = f"its store {store} lies within it, or it within the store", "set `store` to a folder beside"
     if why:
         raise VolumeRefused(f"{path} can be no volume", why=why, safe="nothing was changed", hint=hint)
@@ -70,7 +70,8 @@ def _unfit_folder(path: Path, facts: os.stat_result) -> tuple[str, str] | None:
     return None
 
 
-def _overlap(path: Path, store: Path) -> bool:
+def overlap(path: Path, store: Path) -> bool:
+    """Tell whether one of two places is, or would be, within the other."""
     volume, place = Path(os.path.realpath(path)), Path(os.path.realpath(store))
     return volume.is_relative_to(place) or place.is_relative_to(volume)
 

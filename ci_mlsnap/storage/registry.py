@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
+from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.errors import ConfigInvalid
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.storage.local import LocalDriver
+from ci_mlsnap.storage.local_data import LocalData
+
+Kind = TypeVar("Kind", bound=type[Driver])
 
 DRIVERS = {"local": LocalDriver}
+DATA_DRIVERS = {"local": LocalData}
 
 
 def open_driver(
@@ -23,10 +29,23 @@ def open_driver(
     environ: Mapping[str, str] = os.environ,
 ) -> Driver:
     """Open the driver of a volume; nothing is looked at yet. Raises `ConfigInvalid` for an unknown kind."""
-    driver = DRIVERS.get(kind)
+    driver = _known(DRIVERS, kind, name)
+    return driver(path, store, name, ephemeral=ephemeral, environ=environ)
+
+
+def open_data_driver(
+    data: DataPlan, *, ephemeral: bool = False, environ: Mapping[str, str] = os.environ
+) -> Driver:
+    """Open the driver of a data volume; nothing is looked at yet. Raises `ConfigInvalid` for an unknown kind."""
+    driver = _known(DATA_DRIVERS, data.driver, data.name)
+    return driver(Path(data.path), Path(data.store), data.name, ephemeral=ephemeral, environ=environ)
+
+
+def _known(drivers: Mapping[str, Kind], kind: str, name: str) -> Kind:
+    driver = drivers.get(kind)
     if driver is None:
         raise ConfigInvalid(
             f"volumes.{name}.driver: {kind[:60]!r} is no driver",
-            hint=f"accepted: {', '.join(repr(known) for known in sorted(DRIVERS))}",
+            hint=f"accepted: {', '.join(repr(known) for known in sorted(drivers))}",
         )
-    return driver(path, store, name, ephemeral=ephemeral, environ=environ)
+    return driver

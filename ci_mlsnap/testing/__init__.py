@@ -5,10 +5,13 @@ A driver's test is a subclass of `DriverContract` with a fixture `driver` that g
     class TestMyDriver(DriverContract):
         @pytest.fixture
         def driver(self, tmp_path: Path) -> DriverUnderTest: ...
+
+`DataContract` is the same for a driver that was opened for data.
 """
 
 from ci_mlsnap.testing.contract import DriverContract
-from ci_mlsnap.testing.ground import DriverUnderTest
+from ci_mlsnap.testing.ground import DataUnderTest, DriverUnderTest
 from ci_mlsnap.testing.memory import MemoryDriver, MemoryStorage
+from ci_mlsnap.testing.pinning import DataContract
 
-__all__ = ["DriverContract", "DriverUnderTest", "MemoryDriver", "MemoryStorage"]
+__all__ = ["DataContract", "DataUnderTest", "DriverContract", "DriverUnderTest", "MemoryDriver", "MemoryStorage"]

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ci_mlsnap.domain.gates import Verdict
 from ci_mlsnap.domain.manifest import Manifest, ManifestHeader, digest_of, encode
 from ci_mlsnap.domain.names import Marker, SnapshotName
@@ -40,6 +42,21 @@ class DriverUnderTest:
     reopen: Callable[[], Driver]
     plant: Callable[[str, Path], None]
     damage: Callable[[SnapshotName, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataUnderTest:
+    """A driver that was opened for data: the volume at `live` is there already, and is its owner's.
+
+    `ground` holds all files of the storage, `reopen` gives a second object on it. `plant` makes a copy of a folder
+    a snapshot of the owner's; of two, the second is the newer one, and its name says so too.
+    """
+
+    driver: Driver
+    live: Path
+    ground: Path
+    reopen: Callable[[], Driver]
+    plant: Callable[[str, Path], None]
 
 
 # -- publishing ----------------------------------------------------------------------------------------
@@ -87,6 +104,23 @@ def publish(
     frozen = driver.freeze(source, parent=parent, full=full, inventory=True)
     manifest = manifest_of(driver, name, frozen, sequence=sequence)
     return driver.seal(frozen, manifest, marker_of(name, manifest)), frozen
+
+
+def pin(driver: Driver, live: Path, name: SnapshotName, *, sequence: int = 1) -> Snapshot:
+    """Freeze a data volume and seal it under the name, as a run does before it trains."""
+    frozen = driver.freeze(live, parent=None, full=False, inventory=False)
+    header = replace(
+        manifest_of(driver, name, frozen, sequence=sequence).header,
+        volume="images",
+        members=("images",),
+        model="",
+        files_mode="none",
+        content_digest="",
+        data_state=frozen.state,
+    )
+    manifest = Manifest(header=header)
+    marker = Marker(project=PROJECT, model="", name=name, digest=digest_of(encode(manifest)))
+    return driver.seal(frozen, manifest, marker)
 
 
 # -- sample trees --------------------------------------------------------------------------------------

@@ -5,10 +5,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from ci_mlsnap.domain.manifest import MANIFEST_PATH, Entry, Manifest, ManifestHeader, decode, digest_of, encode
+from ci_mlsnap.domain.manifest import (
+    MANIFEST_PATH,
+    Entry,
+    Manifest,
+    ManifestHeader,
+    decode,
+    digest_of,
+    encode,
+    inventory_of,
+)
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.errors import (
     IntegrityDamage,
@@ -18,12 +28,14 @@ from ci_mlsnap.errors import (
     SnapshotHeld,
     StorageFailed,
     VolumeForeign,
+    VolumeMissing,
     VolumeRefused,
 )
-from ci_mlsnap.ports import Capabilities, Frozen, Probe, Restored, Snapshot
+from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Probe, Restored, Snapshot
 from ci_mlsnap.trees.compare import differences
 from ci_mlsnap.trees.copy import copy_tree
 from ci_mlsnap.trees.exchange import exchange
+from ci_mlsnap.trees.inventory import take_inventory
 from ci_mlsnap.trees.remove import remove_tree
 
 
@@ -46,16 +58,20 @@ class MemoryStorage:
 
 
 class MemoryDriver:
-    """Promises and errors are those of `ports.Driver`; what lies in `storage` is seen by each driver on it."""
+    """Promises and errors are those of `ports.Driver`; what lies in `storage` is seen by each driver on it.
 
-    def __init__(self, path: Path, storage: MemoryStorage) -> None:
+    With `data` it is opened for data; the owner's snapshots are then those that are not ours.
+    """
+
+    def __init__(self, path: Path, storage: MemoryStorage, *, data: bool = False) -> None:
         self._path = path
         self._storage = storage
+        self._data = data
 
     @property
     def capabilities(self) -> Capabilities:
         """See `Driver.capabilities`."""
-        return Capabilities(way="memory", instant=False, enforced_read_only=False, swap=True)
+        return Capabilities(way="memory", instant=self._data, enforced_read_only=False, swap=True)
 
     @property
     def volume_id(self) -> str:
@@ -91,6 +107,8 @@ class MemoryDriver:
             for kind in ("snapshots", "partials", "trash", "state"):
                 (storage.folder / kind).mkdir(parents=True, exist_ok=True)
             storage.volume_id, storage.owner = secrets.token_hex(16), (project, model)
+        if self._data:
+            return storage.volume_id
         if storage.owner != (project, model):
             raise VolumeForeign(f"{self._path} belongs to model {storage.owner[1]!r}")
         self._require_own(self._path)
@@ -110,12 +128,34 @@ class MemoryDriver:
         """See `Driver.state_folder`."""
         return self._storage.place("state")
 
+    # -- data --------------------------------------------------------------------------------------
+
+    def see_data(self, existing: str = "") -> DataSeen:
+        """See `Driver.see_data`. Each file is read: here that is no matter."""
+        if not self._path.is_dir():
+            raise VolumeMissing(f"{self._path} is not there")
+        if not existing:
+            token = self.state_of(self._path)
+            return DataSeen(path=self._path, token=token, steady=token, exact=True)
+        names = [found.name for found in self.list() if found.marker is None and fnmatchcase(found.name, existing)]
+        places = [self._storage.place("snapshots", name) for name in names]
+        if not places:
+            raise NoSuchVersion(f"no snapshot of {self._path} has a name like {existing}")
+        place = max(places, key=lambda place: place.stat().st_ctime_ns)
+        native = str(place.stat().st_ino)
+        token = f"{place.name} {native}"
+        return DataSeen(path=place, token=token, steady=token, exact=True, name=place.name, native_id=native)
+
     # -- making snapshots --------------------------------------------------------------------------
 
     def freeze(self, source: Path, *, parent: SnapshotName | None, full: bool, inventory: bool) -> Frozen:
         """See `Driver.freeze`. Files that equal the parent's count as shared, though each tree has its own."""
         token = secrets.token_hex(8)
         copied = copy_tree(source, self._storage.place("partials", token))
+        if self._data:
+            state, none = copied.inventory.content_digest, inventory_of(())
+            place = self._storage.place("partials", token)
+            return Frozen(token=token, path=place, inventory=none, copied_bytes=0, state=state)
         shared = set(self._parent_entries(parent)) if parent else set()
         anew = sum(entry.size for entry in copied.inventory.entries if not entry.same_as and entry not in shared)
         return Frozen(
@@ -133,8 +173,8 @@ class MemoryDriver:
             return ()
 
     def state_of(self, tree: Path) -> str:
-        """See `Driver.state_of`: only a walk tells."""
-        return ""
+        """See `Driver.state_of`: only a walk tells, and data is small here."""
+        return take_inventory(tree).content_digest if self._data else ""
 
     def discard(self, token: str) -> None:
         """See `Driver.discard`."""
@@ -231,7 +271,10 @@ class MemoryDriver:
 
     def read_back(self, name: SnapshotName) -> None:
         """See `Driver.read_back`. Each file is read."""
-        found = differences(self.view(name), self.manifest(name).entries)
+        manifest = self.manifest(name)
+        if manifest.header.files_mode == "none":
+            return
+        found = differences(self.view(name), manifest.entries)
         if found:
             first = (*found.changed, *found.removed, *found.added)[0]
             raise IntegrityDamage(f"{first!r} of {name} is not what was sealed")

@@ -12,18 +12,19 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """A mount: where it is, and the kind of file system; `unknown` where the kernel does not tell."""
+    """A mount: where, which kind of file system, of what; `unknown` where the kernel does not tell."""
 
     point: Path
     kind: str
+    source: str = ""
 
 
 def mount_of(path: Path) -> Mount:
     """Give the mount that an existing path is on."""
     place = Path(os.path.realpath(path))
-    kinds = _mounts()
-    point = next((above for above in (place, *place.parents) if above in kinds), Path("/"))
-    return Mount(point=point, kind=kinds.get(point, "unknown"))
+    mounts = _mounts()
+    found = next((mounts[above] for above in (place, *place.parents) if above in mounts), None)
+    return found or Mount(point=Path("/"), kind="unknown")
 
 
 def is_mounted(path: Path) -> bool:
@@ -39,16 +40,20 @@ def has_mounts_below(path: Path) -> bool:
     return any(place in mount.parents for mount in _mounts())
 
 
-def _mounts() -> dict[Path, str]:
-    """Give the kinds of all mounts by their place; of several at one place the last, which hides the others."""
+def _mounts() -> dict[Path, Mount]:
+    """Give all mounts by their place; of several at one place the last, which hides the others."""
     try:
         lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
     except OSError:
         return {}
-    return dict(map(_mount, lines))
+    return {mount.point: mount for mount in map(_mount, lines)}
 
 
-def _mount(line: str) -> tuple[Path, str]:
+def _mount(line: str) -> Mount:
     left, _, right = line.partition(" - ")
-    point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), left.split(" ")[4])
-    return Path(point), right.split(" ")[0]
+    kind, source, *_ = [*right.split(" "), ""]
+    return Mount(point=Path(_unescaped(left.split(" ")[4])), kind=kind, source=_unescaped(source))
+
+
+def _unescaped(text: str) -> str:
+    return _OCTAL.sub(lambda found: chr(int(found[1], 8)), text)

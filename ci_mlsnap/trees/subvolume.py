@@ -44,7 +44,8 @@ _NO_BTRFS = {errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}
 
 @dataclass(frozen=True, kw_only=True)
 class Subvolume:
-    """What the kernel says of one. `changed` is the transaction that last changed anything in it.
+    """What the kernel says of one. `created` is the transaction that made it, `changed` the last that changed
+    anything in it.
 
     Neither a snapshot of it, nor a new name, nor its read-only flag counts as a change; a write that is not yet
     on the storage does not either (`sync`), while a new access time does.
@@ -52,6 +53,7 @@ class Subvolume:
 
     uuid: str
     changed: int
+    created: int
     read_only: bool
 
 
@@ -85,6 +87,7 @@ def _look(folder: int) -> Subvolume | None:
     return Subvolume(
         uuid=facts[296:312].hex(),
         changed=struct.unpack_from("=Q", facts, 344)[0],
+        created=struct.unpack_from("=Q", facts, 352)[0],
         read_only=bool(struct.unpack("=Q", flags)[0] & _READ_ONLY),
     )
 

@@ -15,7 +15,14 @@ from ci_mlsnap.config.layering import settle
 from ci_mlsnap.config.layers import ChangeRequestLayer, OperatorLayer, RepositoryLayer, Setting
 from ci_mlsnap.config.levels import Level, Origin, Source
 from ci_mlsnap.config.read import parse_repository_file, read_tested
-from ci_mlsnap.config.settings import Defaults, ForgeSettings, Settings, TrainSettings, VolumeSettings
+from ci_mlsnap.config.settings import (
+    DataSettings,
+    Defaults,
+    ForgeSettings,
+    Settings,
+    TrainSettings,
+    VolumeSettings,
+)
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.errors import ConfigInvalid, ConfigLevel
 from tests.config.conftest import SettingsFrom, only
@@ -36,9 +43,10 @@ def paths_of_settings() -> set[tuple[str, ...]]:
         "train": (("train",), TrainSettings),
         "forge": (("forge",), ForgeSettings),
         "volume": (("volumes", "*"), VolumeSettings),
+        "data": (("volumes", "*"), DataSettings),
         "gates": (("gates", "*"), Gate),
     }
-    paths: set[tuple[str, ...]] = {("volume",)}
+    paths: set[tuple[str, ...]] = {("volume",), ("volumes", "*", "role")}
     for name in Settings.__struct_fields__:
         if name in tables:
             above, struct = tables[name]
@@ -168,11 +176,13 @@ def _lines(*keys: Key) -> st.SearchStrategy[str]:
         "train.env": ['["A"]', '["AWS_SECRET_ACCESS_KEY"]'],
         "train.inputs": ['["*"]', '["a"]'],
         "manifest.files": ['"none"', '"full"'],
+        "volumes.images.pin": ['"record"', '"existing:*"'],
     }
 
     def line(key: Key) -> st.SearchStrategy[str]:
         name, value = key.example.split(" = ", 1)
-        return st.sampled_from([f"{name} = {other}" for other in [value, *values.get(name, [])]])
+        path = '\nvolumes.images.path = "/mnt/images"' if key.path[-1] == "role" else ""
+        return st.sampled_from([f"{name} = {other}{path}" for other in [value, *values.get(name, [])]])
 
     several = st.lists(st.sampled_from(keys), unique_by=lambda key: key.path).flatmap(
         lambda some: st.tuples(*map(line, some))
@@ -181,9 +191,10 @@ def _lines(*keys: Key) -> st.SearchStrategy[str]:
 
 
 def _is_possible(text: str) -> bool:
-    """Tell whether a file has one way of naming its volume, and a view only of a shared one."""
+    """Tell whether a file has one way of naming its volume, a view only of a shared one, a pin only of data."""
     short, long = "volume = " in text, "volumes.models.path" in text
-    return not (short and long) and (long or "volumes.models.view" not in text)
+    data = "volumes.images.role" in text or "volumes.images" not in text
+    return data and not (short and long) and (long or "volumes.models.view" not in text)
 
 
 _REPOSITORY_FILES = _lines(*(key for key in KEYS if key.level <= Level.REPOSITORY))
@@ -230,5 +241,6 @@ def _leaves(table: Mapping[str, object], above: tuple[str, ...] = ()) -> list[tu
 
 
 def _values(found: Settings) -> list[object]:
-    parts = (found, found.train, found.volume, found.forge, *found.gates)
-    return [getattr(part, name) for part in parts for name in part.__struct_fields__]
+    parts = (found, found.train, found.volume, found.forge, *found.gates, *found.data)
+    roles: list[object] = ["data"] if found.data else []
+    return roles + [getattr(part, name) for part in parts for name in part.__struct_fields__]

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from ci_mlsnap.config.layering import settle
 from ci_mlsnap.config.read import parse_repository_file
-from ci_mlsnap.config.settings import Defaults, ForgeSettings, Settings, TrainSettings, VolumeSettings
+from ci_mlsnap.config.settings import (
+    DataSettings,
+    Defaults,
+    ForgeSettings,
+    Settings,
+    TrainSettings,
+    VolumeSettings,
+)
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.errors import ConfigInvalid, ConfigLevel, ExitCode
 
@@ -21,6 +28,25 @@ volume = "models"
 [gates.accuracy]
 min = 0.95
 max_drop = 0.01
+"""
+
+DATA = """\
+volume = "models"
+
+[volumes.raw-audio]
+role = "data"
+path = "/srv/audio"
+pin = "record"
+
+[volumes.images]
+role = "data"
+path = "/mnt/images"
+store = "/mnt/history/images"
+
+[volumes.labels]
+role = "data"
+path = "data/labels"
+pin = "existing:daily.*"
 """
 
 LONG = """
@@ -127,7 +153,33 @@ def test_an_unusual_but_honest_file_is_read() -> None:
         ("[metrics]\nqqq = 1", "metrics.qqq: unknown key; accepted: file"),
         ("zzz = 1", "unknown key; accepted: model, project, on_fork, train, volume, volumes, gates"),
         ("[zzz.yyy]\nxxx = 1", "mlsnap.toml:1: zzz: unknown key"),
-        ('[volumes.models]\nrole = "data"', "volumes.models.role: unknown key"),
+        ('[volumes.models]\nrol = "data"', "volumes.models.rol: unknown key; did you mean volumes.models.role?"),
+        ('[volumes.x]\nrole = "dat"', 'volumes.x.role: is none of these words; accepted: one of "model", "data"'),
+        (
+            '[volumes.x]\nrole = "data"',
+            "mlsnap.toml:2: volumes.x: has no path; set the folder that training reads",
+        ),
+        (
+            'volumes.x = {role = "data", path = "/x", pin = "new"}',
+            'volumes.x.pin: is not accepted; accepted: "snap',
+        ),
+        (
+            'volumes.x = {role = "data", path = "/x", view = "x"}',
+            "volumes.x.view: is for a model volume; training",
+        ),
+        (
+            'volumes.x = {role = "data", path = "/x", isolation = "in-place"}',
+            "volumes.x.isolation: is for a model volume; training only reads a data volume",
+        ),
+        (
+            'volumes.x = {role = "data", path = "/x", store = "/s", pin = "record"}',
+            'volumes.x.store: is where snapshots are kept, and none is made for pin = "record"',
+        ),
+        ('volumes.models.pin = "record"', "volumes.models.pin: is for data volumes, and this is a model's"),
+        (
+            'volume = "/srv/x"\nvolumes.x = {role = "data", path = "/y"}',
+            "volumes.x: is the model volume's name too; name one of them anew",
+        ),
         ("train = false", "train.command: is a boolean; accepted: a string for /bin/sh, or an array"),
         ("train = []", "train.command: is an empty array"),
         ('train = ["", "x"]', "train.command: has an item that is no string, or no program's name in front"),
@@ -153,7 +205,7 @@ def test_an_unusual_but_honest_file_is_read() -> None:
         ('volumes = "models"', "volumes: is a string, not a table; accepted: tables with a name"),
         ('volumes.Models.path = "x"', "volumes.Models: is no name of a volume"),
         ('volumes.a.driver = "local"', "volumes.a: has no path; set the folder that training writes to"),
-        ("[volumes.models]", "volumes.models: is empty; set at least one of path, driver, store, view, isolation"),
+        ("[volumes.models]", "volumes.models: is empty; set at least one of path, role, pin, driver, store, view"),
         ('volumes.models.driver = "nfs"', 'volumes.models.driver: is none of these words; accepted: "local"'),
         ('volumes.models.view = "/x"', "volumes.models.view: is not accepted; accepted: a relative path inside"),
         ('volumes.models.view = "m"', "volumes.models.view: is for a shared volume"),
@@ -253,6 +305,22 @@ def test_values_of_strangers_are_not_quoted_and_names_are_harmless_in_one_line()
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert len(text.strip().splitlines()) == 1
+
+
+def test_any_number_of_data_volumes_stand_beside_the_model_volume() -> None:
+    found = read(DATA)
+    assert (found.volume.name, found.volume.path) == ("models", "models")
+    assert found.data == (
+        DataSettings(name="images", path="/mnt/images", store="/mnt/history/images"),
+        DataSettings(name="labels", path="data/labels", pin="existing:daily.*"),
+        DataSettings(name="raw-audio", path="/srv/audio", pin="record"),
+    )
+
+
+def test_the_way_out_of_a_second_volume_is_told() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        read('[volumes.a]\npath = "x"\n[volumes.b]\npath = "y"')
+    assert caught.value.hint == 'if training only reads it, set volumes.b.role = "data"'
 
 
 def test_the_volume_takes_its_name_from_its_folder_or_its_table() -> None:

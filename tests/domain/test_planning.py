@@ -11,6 +11,7 @@ from ci_mlsnap.domain import plan as plans
 from ci_mlsnap.domain.event import Event, EventKind
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.pins import DataPlan, Pin
 from ci_mlsnap.domain.plan import Plan, TrainingPlan, VolumePlan
 from ci_mlsnap.domain.planning import Facts, Rules, Wishes, decide
 from ci_mlsnap.errors import DirtyTree, ForkRefused, UsageError
@@ -210,3 +211,61 @@ def test_the_digest_does_not_depend_on_the_order_of_metrics(metrics: dict[str, f
     one = msgspec.structs.replace(plan, baseline_metrics=metrics)
     other = msgspec.structs.replace(plan, baseline_metrics=dict(mixed))
     assert plans.digest(one) == plans.digest(other)
+
+
+# -- data ----------------------------------------------------------------------------------------------
+
+
+def _pins(token: str) -> tuple[Pin, ...]:
+    return (Pin(volume="images", kind="snapshot", path="/s", token=token),)
+
+
+def _retrained(**changes: Any) -> Plan:
+    known = [version(A, pins=_pins("t 1"), tree="1" * 40, inputs_digest="2" * 64)]
+    facts: dict[str, Any] = {"event": _event(), "head": A, "versions": known, "used_names": [SnapshotName(sha=A)]}
+    return _decide(Facts(**(facts | changes)))
+
+
+def test_a_commit_that_was_trained_on_the_data_as_it_is_needs_no_training() -> None:
+    assert _retrained(data=_pins("t 1")).action == "announce"
+
+
+def test_where_data_is_no_matter_any_version_of_the_commit_answers() -> None:
+    assert _retrained(data=None).action == "announce"
+    assert _retrained(data=None, versions=[version(A)]).action == "announce"
+
+
+def test_a_version_that_says_nothing_of_its_data_is_no_answer() -> None:
+    plan = _retrained(versions=[version(A)], data=_pins("t 1"))
+    assert (plan.name, plan.reason) == (f"{A}.2", "aaaaaaa does not say which data it was trained on (images)")
+
+
+@pytest.mark.parametrize("now", [_pins("t 2"), _pins(""), ()])
+def test_data_that_changed_since_makes_the_next_attempt_and_says_why(now: tuple[Pin, ...]) -> None:
+    plan = _retrained(data=now)
+    assert (plan.action, plan.name) == ("train", f"{A}.2")
+    assert plan.reason == "aaaaaaa was trained on other data (images)"
+
+
+@pytest.mark.parametrize("same", [{"tree": "1" * 40}, {"inputs_digest": "2" * 64}])
+def test_equal_files_answer_only_with_equal_data(same: dict[str, str]) -> None:
+    assert _retrained(event=_event(sha=B), head=B, data=_pins("t 1"), **same).action == "announce"
+    plan = _retrained(event=_event(sha=B), head=B, data=_pins("t 2"), **same)
+    assert (plan.action, plan.name) == ("train", B)
+    assert plan.reason == "aaaaaaa was trained on other data (images)"
+
+
+def test_an_attempt_on_the_data_as_it_is_answers_before_a_better_one_on_other_data() -> None:
+    known = [
+        version(A, sequence=1, pins=_pins("t 1")),
+        version(f"{A}.2", sequence=2, good=False, pins=_pins("t 2")),
+    ]
+    assert _retrained(versions=known, data=_pins("t 2")).answered_by == f"{A}.2"
+
+
+def test_the_plan_names_the_data_volumes() -> None:
+    data = DataPlan(name="images", path="/d", driver="local", store="/s", pin="snapshot")
+    facts = Facts(event=_event(), head=A)
+    plan = decide(facts, _rules(), Wishes(), PRIVATE, TRAINING, data=[data], tool="0.1.0")
+    assert plan.data == (data,)
+    assert plan.reason == ""

@@ -8,6 +8,7 @@ import msgspec
 
 from ci_mlsnap.domain.gates import Finding, Gate, Verdict
 from ci_mlsnap.domain.metrics import Metrics
+from ci_mlsnap.domain.pins import Pin
 from ci_mlsnap.domain.record import Record, VolumeRecord
 
 SHA, BASE = "ab" * 20, "cd" * 20
@@ -76,4 +77,5 @@ def hostile_record(text: str) -> Record:
         reason=text,
         log_tail=text,
         queued=(f"mlsnap/{text}",),
+        pins=(Pin(volume="images", kind="existing", path=text, name=text, token=text, facts={text: text}),),
     )

@@ -10,6 +10,7 @@ import pytest
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.gates import Finding, Gate, Verdict
 from ci_mlsnap.domain.manifest import Entry, Manifest, inventory_of
+from ci_mlsnap.domain.pins import DataPlan, Pin
 from ci_mlsnap.domain.plan import Plan, TrainingPlan, VolumePlan, digest
 from ci_mlsnap.domain.versions import Answer, How
 from ci_mlsnap.ports import CommitFacts
@@ -207,6 +208,27 @@ def test_show_says_where_a_version_came_from_what_it_scored_and_what_is_in_it() 
         f"manifest  {'d' * 64}",
         "path      /r/models/.snapshot/a",
     ]
+
+
+def test_show_says_what_a_version_was_trained_on() -> None:
+    snapshot = Pin(volume="images", kind="snapshot", path=f"/d/{A}", name=A, token="t", held=True)
+    written_down = Pin(volume="raw", kind="record", path="/raw", token="t", facts={"mount source": "nas:/raw"})
+    answer, manifest = _answer(pins=(snapshot, written_down))
+    lines = list(version_lines(answer, manifest, {}))
+    assert lines[4:9] == [
+        "data      images: snapshot aaaaaaa",
+        f"  read at         /d/{A}",
+        "data      raw: not pinned, only written down",
+        "  read at         /raw",
+        "  mount source    nas:/raw",
+    ]
+
+
+def test_a_plan_says_which_data_it_reads_and_why_it_trains_again() -> None:
+    data = DataPlan(name="images", path="/mnt/images", driver="local", store="/s", pin="existing:daily.*")
+    lines = list(plan_lines(_plan(data=(data,), reason="bbbbbbb was trained on other data (images)")))
+    assert lines[0].endswith(f"snapshot it as {A} (bbbbbbb was trained on other data (images))")
+    assert "  data      images at /mnt/images (pin: existing:daily.*)" in lines
 
 
 def test_show_ends_a_long_list_of_files_and_json_has_them_all() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_mlsnap.domain.metrics import Metrics
+from ci_mlsnap.domain.pins import Pin
 from ci_mlsnap.domain.record import Outcome
 from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.report.rendering import markdown, short
@@ -32,6 +33,16 @@ def test_a_summary_is_the_one_that_was_approved() -> None:
     """To approve another: read the difference, then write it into the file."""
     queued = record(reason="", queued=("mlsnap/digits",))
     assert summary(queued) == GOLDEN.read_text()
+
+
+def test_the_summary_says_what_the_model_was_trained_on() -> None:
+    pins = (
+        Pin(volume="images", kind="snapshot", path="/d", name=SHA, token="t", held=True),
+        Pin(volume="raw", kind="record", path="/raw", token="t"),
+    )
+    text = summary(record(pins=pins))
+    assert "**Data** images&#58; snapshot abababa" in text
+    assert "**Data** raw&#58; not pinned, only written down" in text
 
 
 def test_the_summary_says_what_the_run_found() -> None:

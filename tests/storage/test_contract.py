@@ -157,8 +157,12 @@ def broken_promises(
 
 
 def contract_tests() -> Iterator[tuple[str, Callable[[DriverUnderTest], None]]]:
-    """Give every test of the contract, with each of its parameters, to be called with a driver."""
-    contract = DriverContract()
+    """Give every test of the drivers' contract."""
+    return contract_tests_of(DriverContract())
+
+
+def contract_tests_of(contract: object) -> Iterator[tuple[str, Callable[..., None]]]:
+    """Give every test of a contract, with each of its parameters, to be called with a driver."""
     for name in sorted(name for name in dir(contract) if name.startswith("test_")):
         act = getattr(contract, name)
         for given in parameters(act):
