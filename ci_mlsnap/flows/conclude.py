@@ -296,9 +296,10 @@ def _say_verdict(hands: Hands, plan: Plan, metrics: Metrics, verdict: Verdict) -
 
 
 def _snapshot_step(plan: Plan, volume: VolumeRecord) -> Step:
-    held = f"{counted(volume.files, 'file')}, {size(volume.bytes)}, {size(volume.copied_bytes)} written anew"
+    held = f"{counted(volume.files, 'file')}, {size(volume.bytes)}"
+    how = f"({volume.way}, {size(volume.copied_bytes)} written anew)"
     short = SnapshotName.parse(plan.name).short
-    return Step(name="snapshot", state="ok", text=f"{short}  {held}", seconds=volume.storage_seconds)
+    return Step(name="snapshot", state="ok", text=f"{short}  {held} {how}", seconds=volume.storage_seconds)
 
 
 def _announce(hands: Hands, driver: Driver, plan: Plan, record: Record) -> Announced:

@@ -24,7 +24,7 @@ def pick_way(store: Store, path: Path) -> Way:
         return replace(copy, why="the store is on another file system than the volume, so files are copied to it")
     kind = file_system_of(path)
     if not can_share_blocks(nearest_existing(store.snapshots)):
-        return replace(copy, why=f"{kind} here shares no blocks between files, so changed files are copied")
+        return replace(copy, why="files share no blocks here, so what changed is copied, which takes time")
     reflink = ReflinkWay(store=store)
     if kind != "btrfs":
         return reflink
