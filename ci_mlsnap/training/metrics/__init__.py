@@ -80,6 +80,7 @@ def _file(beneath: Beneath, root: Path, path: PurePosixPath) -> Reading | None:
 def _in_folder(beneath: Beneath, root: Path, folder: PurePosixPath) -> Iterator[Reading | None]:
     for source in sources.USUAL:
         yield source.look(beneath, root, folder)
+    yield sources.newest_version(beneath, root, folder)
     yield sources.store_at(beneath, root, folder)
     yield sources.events_below(beneath, root, folder)
 

@@ -53,7 +53,7 @@ class Beneath:
         waiting, seen = [path], 0
         while waiting:
             inner = waiting.pop()
-            names = self._names(root, inner, lambda name, is_folder: is_folder or wanted(name))
+            names = self._names(root, inner, lambda entry: _is_folder(entry) or wanted(entry.name))
             seen += len(names)
             if seen > _FILES_AT_MOST or len(inner.parts) - len(path.parts) > _DEEP_AT_MOST:
                 raise _too_many(path)
@@ -68,8 +68,14 @@ class Beneath:
         name, _, rest = pattern.partition("/")
         names = [name]
         if "*" in name:
-            inner = bool(rest)
-            found = self._names(root, path, lambda it, is_folder: is_folder == inner and fnmatchcase(it, name))
+            start, inner = name.partition("*")[0], bool(rest)
+
+            def fits(entry: os.DirEntry[str]) -> bool:
+                # A model may have very many files: most are told by the start of their name.
+                it = entry.name
+                return it.startswith(start) and fnmatchcase(it, name) and _is_folder(entry) == inner
+
+            found = self._names(root, path, fits)
             if len(found) > _FILES_AT_MOST:
                 raise _too_many(path)
             names = sorted((it for it, _ in found), key=_natural, reverse=True)
@@ -87,7 +93,7 @@ class Beneath:
         return folder is not None
 
     def _names(
-        self, root: Path, path: PurePosixPath, wanted: Callable[[str, bool], bool]
+        self, root: Path, path: PurePosixPath, wanted: Callable[[os.DirEntry[str]], bool]
     ) -> list[tuple[str, bool]]:
         """Give the wanted names in a folder, and whether each is a folder's; one more than are allowed at most."""
         folder = self._folder(root, path)
@@ -97,9 +103,8 @@ class Beneath:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    if wanted(entry.name, is_folder):
-                        found.append((entry.name, is_folder))
+                    if wanted(entry):
+                        found.append((entry.name, _is_folder(entry)))
                     if len(found) > _FILES_AT_MOST:
                         break
         except OSError as error:
@@ -212,6 +217,10 @@ def _link(folder: int, name: str) -> str | None:
     with suppress(OSError):
         return os.readlink(name, dir_fd=folder)
     return None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

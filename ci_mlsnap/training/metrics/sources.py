@@ -84,6 +84,11 @@ def store_at(beneath: Beneath, root: Path, store: PurePosixPath) -> Reading | No
     return Reading(source=str(store), files=files) if files else None
 
 
+def newest_version(beneath: Beneath, root: Path, folder: PurePosixPath) -> Reading | None:
+    """Give what Lightning logged into its own folder, of which the newest version counts."""
+    return _one_of("version_*/metrics.csv")(beneath, root, folder)
+
+
 def _one_of(*patterns: str) -> Look:
     """Look for one file: the first pattern that fits one, and of several the newest."""
 
@@ -175,7 +180,6 @@ USUAL = (
         look=_one_of(
             "lightning_logs/version_*/metrics.csv",
             "logs/*/version_*/metrics.csv",
-            "version_*/metrics.csv",
             "metrics.csv",
         )
     ),
