@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ci_mlsnap.training import hidden
 from tests.promise.acts import Say, perform
 from tests.promise.faults import Fault, struck_alone
 
@@ -115,7 +116,9 @@ def _main(arguments: list[str]) -> int:
 
 
 def start(arguments: list[str]) -> int:
-    """Be the program."""
+    """Be the program; one that hid its environment by starting anew has the waits in the hidden part."""
+    if hidden.VARIABLE in os.environ:
+        hidden.take_back()
     quicken()
     pause_at_lease()
     return _main(arguments)
