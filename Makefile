@@ -36,7 +36,7 @@ lint: $(DEV_STAMP)  ## check style, types and layers
 format: $(DEV_STAMP)  ## put the code into its form
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-bench: $(DEV_STAMP)  ## measure against cp, python and click, in ratios (BENCH=--short for the quick form)
+bench: $(DEV_STAMP)  ## measure against cp, python, btrfs, dvc …, in ratios (BENCH=--short for the quick form)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 docs: $(DEV_STAMP)  ## write the generated pages again

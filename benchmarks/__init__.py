@@ -1,1 +1,1 @@
-"""Benchmarks: what mlsnap costs, as ratios against `cp`, `python` and `click` within one run."""
+"""Benchmarks: what mlsnap costs, as ratios within one run against `cp`, `python`, bare kernel calls and others."""

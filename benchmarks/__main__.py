@@ -6,13 +6,19 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import trees
+from benchmarks.beside import Bound, beside_bars, dvc_below
+from benchmarks.constant_time import roll_back_bars, snapshot_bars
 from benchmarks.copying import first_version_bars, second_version_bars
-from benchmarks.measuring import Bar
+from benchmarks.measuring import Bar, unmeasured
 from benchmarks.memory import memory_bars
+from benchmarks.mounts import FileSystem, Images, NotMeasured, file_system, images_below
+from benchmarks.own_part import own_part_bars
+from benchmarks.sharing_blocks import reflink_bars
 from benchmarks.starting import starting_bars
 from benchmarks.table import line_of, page_of, write_page
 from ci_mlsnap.storage.placement import file_system_of
@@ -20,48 +26,142 @@ from ci_mlsnap.storage.placement import file_system_of
 RESULTS = Path(__file__).with_name("results.md")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What is measured where: files in `scratch`, file systems of our own in `images`."""
+
+    scratch: Path
+    images: Images
+    short: bool
+    rounds: int
+
+    @property
+    def medium(self) -> trees.Shape:
+        return trees.SHORT_MEDIUM if self.short else trees.MEDIUM
+
+    @property
+    def large(self) -> trees.Shape:
+        return trees.SHORT_LARGE if self.short else trees.LARGE
+
+    @property
+    def many(self) -> trees.Shape:
+        return trees.SHORT_MANY if self.short else trees.MANY
+
+    def on(self, kind: FileSystem, what: str, bars: Callable[[Path], Iterator[Bar]]) -> Iterator[Bar]:
+        """Measure on a file system made for it; where that cannot be, one row says why."""
+        try:
+            with file_system(self.images, kind, gib=4 if self.short else 16) as root:
+                yield from bars(root)
+        except NotMeasured as error:
+            yield unmeasured(what, str(error))
+
+
 def main() -> int:
     """Measure, print, and keep the table where that is asked."""
     wishes = _wishes()
     bars, load = [], os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="mlsnap-bench-", dir=wishes.where) as scratch:
-        file_system = file_system_of(Path(scratch))
-        print(f"measuring below {scratch} ({file_system}); {'short' if wishes.short else 'full'} form", flush=True)
-        for bar in _bars(Path(scratch), wishes):
-            print(line_of(bar), flush=True)
-            bars.append(bar)
+    with (
+        tempfile.TemporaryDirectory(prefix="mlsnap-bench-", dir=wishes.where) as scratch,
+        images_below(Path(scratch), gib=4 if wishes.short else 14, on_disk=wishes.where is not None) as images,
+    ):
+        kind = file_system_of(Path(scratch))
+        form = "short" if wishes.short else "full"
+        print(f"measuring below {scratch} ({kind}), {images.told}; {form} form", flush=True)
+        bench = Bench(scratch=Path(scratch), images=images, short=wishes.short, rounds=wishes.rounds)
+        for group in wishes.only:
+            for bar in GROUPS[group](bench):
+                print(line_of(bar), flush=True)
+                bars.append(bar)
     if wishes.write:
-        page = page_of(bars, short=wishes.short, rounds=wishes.rounds, file_system=file_system, load=load)
+        page = page_of(
+            bars, short=wishes.short, rounds=wishes.rounds, file_system=kind, images=images.told, load=load
+        )
         write_page(RESULTS, page)
         print(f"written: {RESULTS}")
     return 0
 
 
-def _bars(scratch: Path, wishes: argparse.Namespace) -> Iterator[Bar]:
-    short, rounds = wishes.short, wishes.rounds
-    medium = trees.SHORT_MEDIUM if short else trees.MEDIUM
-    large = trees.SHORT_LARGE if short else trees.LARGE
-    if "start" in wishes.only:
-        yield from starting_bars(rounds=wishes.rounds * 5)
-    if "first" in wishes.only:
-        # On a small tree the fixed second of a run is most of it, so its bar is for M alone.
-        yield from first_version_bars(scratch, medium, run_limit=None if short else 1.6, rounds=rounds)
-    if "second" in wishes.only:
-        for shape, space in ((trees.SMALL, 115.0), (medium, None), (large, 112.0)):
-            yield from second_version_bars(scratch, shape, space=space, rounds=rounds)
-    if "memory" in wishes.only:
-        yield from memory_bars(scratch, trees.SHORT_MANY if short else trees.MANY)
+def _start(bench: Bench) -> Iterator[Bar]:
+    yield from starting_bars(rounds=bench.rounds * 5)
+
+
+def _first(bench: Bench) -> Iterator[Bar]:
+    # On a small tree the fixed second of a run is most of it, so its bar is for M alone.
+    limit = None if bench.short else 1.6
+    yield from first_version_bars(bench.scratch, bench.medium, run_limit=limit, rounds=bench.rounds)
+
+
+def _second(bench: Bench) -> Iterator[Bar]:
+    for shape, space in ((trees.SMALL, 115.0), (bench.medium, None), (bench.large, 112.0)):
+        yield from second_version_bars(bench.scratch, shape, space=space, rounds=bench.rounds)
+
+
+def _memory(bench: Bench) -> Iterator[Bar]:
+    yield from memory_bars(bench.scratch, bench.many)
+
+
+def _btrfs(bench: Bench) -> Iterator[Bar]:
+    def snapshots(root: Path) -> Iterator[Bar]:
+        return snapshot_bars(root, bench.medium, rounds=bench.rounds)
+
+    def roll_backs(root: Path) -> Iterator[Bar]:
+        return roll_back_bars(root, bench.many, rounds=bench.rounds)
+
+    yield from bench.on("btrfs", "btrfs: snapshots", snapshots)
+    yield from bench.on("btrfs", "btrfs: roll-backs", roll_backs)
+
+
+def _xfs(bench: Bench) -> Iterator[Bar]:
+    def reflinks(root: Path) -> Iterator[Bar]:
+        return reflink_bars(root, bench.medium, bench.large, rounds=bench.rounds)
+
+    yield from bench.on("xfs", "XFS: snapshots and restores", reflinks)
+
+
+def _run(bench: Bench) -> Iterator[Bar]:
+    def own_parts(root: Path) -> Iterator[Bar]:
+        return own_part_bars(root, bench.many, rounds=bench.rounds)
+
+    yield from bench.on("btrfs", "own part of a run", own_parts)
+
+
+def _beside(bench: Bench) -> Iterator[Bar]:
+    dvc = NotMeasured("only in the full form") if bench.short else dvc_below(bench.scratch)
+    for shape, bound in (
+        (trees.SMALL, Bound(changed=1 / 8, none=None)),
+        (bench.medium, Bound(changed=1 / 2, none=1 / 40)),
+    ):
+
+        def second(root: Path, shape: trees.Shape = shape, bound: Bound = bound) -> Iterator[Bar]:
+            return beside_bars(root, shape, dvc, bound, rounds=bench.rounds)
+
+        yield from bench.on("btrfs", f"second version of {shape.text} by others", second)
+
+
+GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
+    "start": _start,
+    "first": _first,
+    "second": _second,
+    "memory": _memory,
+    "btrfs": _btrfs,
+    "xfs": _xfs,
+    "run": _run,
+    "beside": _beside,
+}
 
 
 def _wishes() -> argparse.Namespace:
-    groups = ("start", "first", "second", "memory")
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--short", action="store_true", help="smaller trees: about a minute, for CI")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each comparison of copies (default 3)")
-    parser.add_argument("--only", nargs="+", choices=groups, default=groups, help="some groups of bars")
-    parser.add_argument("--where", help="the folder to work in (default: the system's for temporary files)")
+    parser.add_argument("--rounds", type=int, help="rounds of each comparison (default 3, or 1 in the short form)")
+    parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), help="some groups of bars")
+    parser.add_argument(
+        "--where", help="the folder to work in, also for images (default: the system's, and images in memory)"
+    )
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results.md")
     wishes = parser.parse_args()
+    if wishes.rounds is None:
+        wishes.rounds = 1 if wishes.short else 3
     if wishes.rounds < 1:
         parser.error("--rounds must be at least 1")
     return wishes

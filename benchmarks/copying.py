@@ -8,9 +8,7 @@ from pathlib import Path
 
 from benchmarks.measuring import Bar, Pair, in_turns, plain_bar, ratio_bar, settled
 from benchmarks.places import FIRST, SECOND, Checkout, Made, Volume, copy_seconds
-from benchmarks.trees import Shape, change_tree, make_tree, space_of
-
-CHANGED = 0.05
+from benchmarks.trees import CHANGED, Shape, change_tree, make_tree, space_of
 
 
 def first_version_bars(scratch: Path, shape: Shape, *, run_limit: float | None, rounds: int) -> Iterator[Bar]:

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 from ci_mlsnap.domain.gates import Verdict
 from ci_mlsnap.domain.manifest import Manifest, ManifestHeader, digest_of, encode
@@ -36,7 +37,9 @@ def main(volume: Path, store: Path, sha: str, parent: str = "") -> None:
     print(json.dumps({"seconds": seconds, "copied": frozen.copied_bytes, "files": manifest.header.files}))
 
 
-def manifest_of(driver: LocalDriver, frozen: Frozen, name: SnapshotName) -> Manifest:
+def manifest_of(
+    driver: LocalDriver, frozen: Frozen, name: SnapshotName, files_mode: Literal["changed", "none"] = "changed"
+) -> Manifest:
     """The manifest of a version without metrics and gates."""
     header = ManifestHeader(
         format="mlsnap/manifest/1",
@@ -51,7 +54,7 @@ def manifest_of(driver: LocalDriver, frozen: Frozen, name: SnapshotName) -> Mani
         sequence=1,
         created="2026-01-01T00:00:00+00:00",
         verdict=Verdict(good=True),
-        files_mode="changed",
+        files_mode=files_mode,
         files=frozen.inventory.files,
         bytes=frozen.inventory.bytes,
         content_digest=frozen.inventory.content_digest,

@@ -28,14 +28,22 @@ class Pair:
         """Ours against theirs in each round."""
         return [one / other for one, other in zip(self.ours, self.theirs, strict=True)]
 
+    @property
+    def told(self) -> str:
+        """Both sides' medians."""
+        return f"{_seconds(statistics.median(self.ours))} : {_seconds(statistics.median(self.theirs))}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One line of the table: a figure, what it must not exceed, and how far the rounds lay apart."""
+    """One line of the table: a figure, what it must not exceed, and how far the rounds lay apart.
+
+    Without a figure it was not measured, and the note says why.
+    """
 
     what: str
     tree: str
-    figure: float
+    figure: float | None
     least: float
     most: float
     limit: float | None
@@ -45,30 +53,31 @@ class Bar:
     @property
     def verdict(self) -> str:
         """Whether the bar is met."""
+        if self.figure is None:
+            return "not measured"
         if self.limit is None:
             return "no bar"
         return "met" if self.figure <= self.limit else "MISSED"
 
 
-def ratio_bar(what: str, pair: Pair, *, limit: float | None, tree: str = "", unit: str = "x") -> Bar:
+def ratio_bar(what: str, pair: Pair, *, limit: float | None, tree: str = "") -> Bar:
     """Make a bar of two measured sides: the median of the rounds' ratios."""
-    ratios = pair.ratios
-    ours, theirs = statistics.median(pair.ours), statistics.median(pair.theirs)
-    note = f"{_seconds(ours)} : {_seconds(theirs)}"
-    return Bar(
-        what=what,
-        tree=tree,
-        figure=statistics.median(ratios),
-        least=min(ratios),
-        most=max(ratios),
-        limit=limit,
-        unit=unit,
-        note=note,
-    )
+    return plain_bar(what, pair.ratios, limit=limit, tree=tree, unit="x", note=pair.told)
+
+
+def difference_bar(what: str, pair: Pair, *, limit: float | None, tree: str = "") -> Bar:
+    """Make a bar of two measured sides: by how many milliseconds ours takes longer."""
+    differences = [1000 * (one - other) for one, other in zip(pair.ours, pair.theirs, strict=True)]
+    return plain_bar(what, differences, limit=limit, tree=tree, unit=" ms", note=pair.told)
+
+
+def seconds_bar(what: str, seconds: Sequence[float], *, limit: float | None, tree: str = "") -> Bar:
+    """Make a bar of a time, in milliseconds."""
+    return plain_bar(what, [1000 * one for one in seconds], limit=limit, tree=tree, unit=" ms", note="")
 
 
 def plain_bar(what: str, figures: Sequence[float], *, limit: float | None, tree: str, unit: str, note: str) -> Bar:
-    """Make a bar of figures that are no times."""
+    """Make a bar of figures: their median, the least and the most of them."""
     return Bar(
         what=what,
         tree=tree,
@@ -79,6 +88,12 @@ def plain_bar(what: str, figures: Sequence[float], *, limit: float | None, tree:
         unit=unit,
         note=note,
     )
+
+
+def unmeasured(what: str, why: str, *, limit: float | None = None, tree: str = "") -> Bar:
+    """Make the row of what cannot be measured here."""
+    note = f"not measured: {why}"
+    return Bar(what=what, tree=tree, figure=None, least=0, most=0, limit=limit, unit="x", note=note)
 
 
 def in_turns(ours: Callable[[], float], theirs: Callable[[], float], *, rounds: int) -> Pair:
@@ -153,4 +168,6 @@ def environment() -> dict[str, str]:
 
 
 def _seconds(value: float) -> str:
+    if value < 0.02:
+        return f"{value * 1000:.1f} ms"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"

@@ -16,6 +16,10 @@ TRAIN = ("sh", "-c", 'echo trained >> "$MLSNAP_MODEL_DIR/trained.txt"')
 """A training that takes no time."""
 
 
+TOP = Path(__file__).parent.parent
+"""Where `python -m benchmarks...` finds the package."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Made:
     """What one version through the driver cost: wall seconds, and bytes written anew."""
@@ -43,8 +47,13 @@ class Volume:
     def version(self, sha: str, parent: str = "") -> Made:
         """Make one version by the driver's freeze and seal."""
         arguments = (self.tree, self.store, sha, *((parent,) if parent else ()))
-        facts = json.loads(run(sys.executable, "-m", "benchmarks.driver_version", *arguments, cwd=_TOP))
+        facts = json.loads(run(sys.executable, "-m", "benchmarks.driver_version", *arguments, cwd=TOP))
         return Made(seconds=facts["seconds"], copied=facts["copied"])
+
+    def restore_seconds(self, sha: str) -> float:
+        """Bring a version back by the driver's restore, durably."""
+        arguments = (self.tree, self.store, sha)
+        return float(run(sys.executable, "-m", "benchmarks.driver_restore", *arguments, cwd=TOP))
 
     def forget(self) -> None:
         """Go back to a tree without history."""
@@ -54,9 +63,10 @@ class Volume:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
-    """A repository with a private volume."""
+    """A repository with a private volume, whose manifests name its `files` or not (`manifest.files`)."""
 
     root: Path
+    files: str = "changed"
 
     @property
     def tree(self) -> Path:
@@ -66,19 +76,30 @@ class Checkout:
     def make(self) -> None:
         """Make the repository with one commit; the volume is left to others."""
         self.root.mkdir(parents=True, exist_ok=True)
-        (self.root / "mlsnap.toml").write_text('volume = "models"\n')
+        (self.root / "mlsnap.toml").write_text(f'volume = "models"\n\n[manifest]\nfiles = "{self.files}"\n')
         (self.root / ".gitignore").write_text("/models\n")
         run("git", "init", "--quiet", cwd=self.root)
         self.commit()
 
     def commit(self) -> None:
-        """Add a commit."""
+        """Add a commit with another tree than all before: one with the same tree has its version already."""
+        with (self.root / "changes.txt").open("a") as log:
+            log.write("a change\n")
         run("git", "add", "--all", cwd=self.root)
-        run("git", "commit", "--quiet", "--allow-empty", "--message=a change", cwd=self.root)
+        run("git", "commit", "--quiet", "--message=a change", cwd=self.root)
+
+    @property
+    def head(self) -> str:
+        """The commit that is checked out."""
+        return run("git", "rev-parse", "HEAD", cwd=self.root).strip()
+
+    def mlsnap(self, *arguments: str) -> float:
+        """Run a command of mlsnap, and give its wall time."""
+        return process_seconds(BIN / "mlsnap", *arguments, cwd=self.root)
 
     def run_seconds(self) -> float:
         """Run the whole of `mlsnap run`, and give its wall time."""
-        return process_seconds(BIN / "mlsnap", "run", "--", *TRAIN, cwd=self.root)
+        return self.mlsnap("run", "--", *TRAIN)
 
     def run_memory(self) -> int:
         """Run the whole of `mlsnap run`, and give its peak memory in bytes."""
@@ -91,10 +112,10 @@ class Checkout:
         _unbind(self.tree)
 
 
-def copy_seconds(source: Path, destination: Path) -> float:
+def copy_seconds(source: Path, destination: Path, *options: str) -> float:
     """Copy as `cp -a` does, and make it durable as a snapshot is; remove the copy."""
     settled(destination.parent)
-    seconds = process_seconds("cp", "-a", source, destination) + sync_seconds(destination)
+    seconds = process_seconds("cp", "-a", *options, source, destination) + sync_seconds(destination)
     shutil.rmtree(destination)
     return seconds
 
@@ -104,9 +125,6 @@ def sync_seconds(place: Path) -> float:
     before = time.perf_counter()
     settled(place)
     return time.perf_counter() - before
-
-
-_TOP = Path(__file__).parent.parent
 
 
 def _unbind(tree: Path) -> None:

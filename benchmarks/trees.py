@@ -9,6 +9,8 @@ from pathlib import Path
 
 KB, MIB = 1000, 1 << 20
 FILES_A_FOLDER = 500
+CHANGED = 0.05
+"""How much of a tree its next version changes."""
 _AT_ONCE = 8 * MIB
 
 
@@ -29,15 +31,23 @@ SMALL = Shape(name="S", parts=((200, 50 * KB),))
 MEDIUM = Shape(name="M", parts=((1, 1024 * MIB), (50, 10 * MIB)))
 LARGE = Shape(name="L", parts=((20_000, 20 * KB),))
 MANY = Shape(name="100k", parts=((100_000, 100),))
+FEW = Shape(name="1k", parts=((1_000, 100),))
 
 SHORT_MEDIUM = Shape(name="M/8", parts=((1, 128 * MIB), (6, 10 * MIB)))
 SHORT_LARGE = Shape(name="L/10", parts=((2_000, 20 * KB),))
 SHORT_MANY = Shape(name="10k", parts=((10_000, 100),))
 
+SHAPES = {shape.name: shape for shape in (SMALL, MEDIUM, LARGE, MANY, FEW, SHORT_MEDIUM, SHORT_LARGE, SHORT_MANY)}
+
 
 def make_tree(root: Path, shape: Shape) -> None:
     """Make a tree of this shape at `root`, which must not exist."""
     root.mkdir(parents=True)
+    fill_tree(root, shape)
+
+
+def fill_tree(root: Path, shape: Shape) -> None:
+    """Write a tree of this shape into the folder `root`."""
     for name, size in _files(shape):
         (root / name).parent.mkdir(exist_ok=True)
         _fill(root / name, size)
@@ -56,6 +66,18 @@ def change_tree(root: Path, shape: Shape, share: float) -> int:
         _fill(root / name, size)
         done += size
     return done
+
+
+def next_version(root: Path, shape: Shape) -> None:
+    """Change a tree as the next version does: 5 % of the bytes are written anew, and a file is added."""
+    change_tree(root, shape, CHANGED)
+    added = sum(1 for entry in root.iterdir() if entry.name.startswith("added"))
+    _fill(root / f"added{added:03}.bin", shape.parts[-1][1])
+
+
+def write_largest(root: Path, shape: Shape) -> None:
+    """Write the first file anew, which is the largest of M, as a training does that saves its weights."""
+    _fill(root / next(_files(shape))[0], shape.parts[0][1])
 
 
 def space_of(roots: Iterable[Path]) -> int:
