@@ -22,6 +22,9 @@ class GitRepository:
 
     Fulfils `ports.Repository`. Paths that are not UTF-8 keep their bytes, as `os.fsdecode` writes them; branches
     and subjects are texts to show, where such bytes become the replacement character.
+
+    What was told once is not asked again, since each git command costs milliseconds; `checkout` and `fetch`, which
+    change the answers, ask anew.
     """
 
     top: Path
@@ -29,6 +32,7 @@ class GitRepository:
 
     def __init__(self, git: Git, *, top: Path, common_folder: Path) -> None:
         self._git = git
+        self._told: dict[tuple[str, ...], Answer] = {}
         self.top = top
         self.common_folder = common_folder
 
@@ -42,22 +46,20 @@ class GitRepository:
         if not folder.is_dir():
             raise NotARepository(f"{folder} is no folder", hint="go to a folder of a git repository")
         outside = Git(folder, environ)
-        top = outside.ask("rev-parse", "--show-toplevel")
-        if top.code != 0 or not top.line:
-            raise _no_repository(folder, top, outside)
-        git = Git(_path(top.line), environ)
-        common = git.run(
-            *("rev-parse", "--path-format=absolute", "--git-common-dir"),
-            what="git does not say where its folder is",
-            hint="install git 2.31 or newer",
-        )
-        return cls(git, top=git.folder, common_folder=_path(common.removesuffix(b"\n")))
+        wanted = ("--path-format=absolute", "--show-toplevel", "--is-inside-work-tree", "--git-common-dir")
+        found = outside.ask("rev-parse", *wanted)
+        if found.code != 0:
+            raise _no_repository(folder, found, outside)
+        top, _, common = found.line.partition(b"\ntrue\n")  # a line of its own: names may have newlines
+        if not common:
+            raise GitFailed("git does not say where its folder is", hint="install git 2.31 or newer")
+        return cls(Git(_path(top), environ), top=_path(top), common_folder=_path(common))
 
     # -- commits --------------------------------------------------------------------------------------
 
     def head(self) -> str:
         """The commit that is checked out. Raises `NoCommit` when there is none yet."""
-        answer = self._git.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        answer = self._ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         if answer.code != 0:
             raise NoCommit("the repository has no commit yet", hint="commit something first")
         return answer.line.decode()
@@ -72,8 +74,10 @@ class GitRepository:
 
     def resolve(self, revision: str) -> str:
         """The SHA of the commit that a revision means. Raises `NoCommit`."""
+        if self.has(revision):
+            return revision
         wanted = revision.replace("\0", "?")
-        answer = self._git.ask("rev-parse", "--verify", "--end-of-options", f"{wanted}^{{commit}}")
+        answer = self._ask("rev-parse", "--verify", "--end-of-options", f"{wanted}^{{commit}}")
         sha = answer.line.decode("ascii", "replace")
         # `^HEAD` is a revision to git, and means all that is not in HEAD.
         if answer.code == 0 and is_sha(sha):
@@ -82,18 +86,21 @@ class GitRepository:
 
     def has(self, sha: str) -> bool:
         """Tell whether this very commit is here."""
-        return is_sha(sha) and self._git.ask("cat-file", "-t", sha).line == b"commit"
+        return is_sha(sha) and self._ask("cat-file", "-t", sha).line == b"commit"
 
     def fetch(self, sha: str, *, seconds: float = remote.FETCH_SECONDS) -> bool:
         """Try to get a commit from `origin`, and tell whether it is here now. Never prompts, never raises."""
         if is_sha(sha) and not self.has(sha):
             remote.fetch_commit(self._git, sha, shallow=self.is_shallow(), seconds=seconds)
+            self._told.clear()
         return self.has(sha)
 
     def commit(self, revision: str) -> CommitFacts:
         """What git says of a commit; all its parents, also where a shallow clone is cut. Raises `NoCommit`."""
         sha = self.resolve(revision)
         facts = next(self._facts(sha, 1))
+        if not self.is_shallow():
+            return facts
         raw = self._git.run("cat-file", "commit", sha, what=f"commit {sha[:12]} cannot be read")
         headers = raw.partition(b"\n\n")[0].split(b"\n")
         parents = tuple(line[7:].decode() for line in headers if line.startswith(b"parent "))
@@ -113,7 +120,7 @@ class GitRepository:
 
     def is_shallow(self) -> bool:
         """Tell whether the clone's history is cut."""
-        return self._git.ask("rev-parse", "--is-shallow-repository").line == b"true"
+        return self._ask("rev-parse", "--is-shallow-repository").line == b"true"
 
     def root_commit(self) -> str:
         """The first commit of the checked-out history. Raises `NoCommit` where a shallow clone hides it."""
@@ -167,6 +174,7 @@ class GitRepository:
     def checkout(self, revision: str) -> None:
         """Check out a revision. Raises `NoCommit`, and `GitFailed` with git's reason; local changes stay."""
         self.resolve(revision)
+        self._told.clear()
         worktree.check_out(self._git, revision)
 
     # -- settings -------------------------------------------------------------------------------------
@@ -180,7 +188,7 @@ class GitRepository:
         return remote.repository_host(self._origin_url())
 
     def _origin_url(self) -> str:
-        return self._git.ask("config", "--get", "remote.origin.url").line.decode("utf-8", "replace")
+        return self._ask("config", "--get", "remote.origin.url").line.decode("utf-8", "replace")
 
     def config_values(self, section: str) -> Mapping[str, str]:
         """All of `git config` below a section, by full name; a name without a value is `true`."""
@@ -191,8 +199,14 @@ class GitRepository:
         return {name: value if newline else "true" for name, newline, value in texts}
 
     def _symbolic(self, name: str, prefix: bytes) -> str:
-        target = self._git.ask("symbolic-ref", "--quiet", name).line
+        target = self._ask("symbolic-ref", "--quiet", name).line
         return target.removeprefix(prefix).decode("utf-8", "replace") if target.startswith(prefix) else ""
+
+    def _ask(self, *arguments: str) -> Answer:
+        """Ask git, or give what it said before."""
+        if arguments not in self._told:
+            self._told[arguments] = self._git.ask(*arguments)
+        return self._told[arguments]
 
     def _facts(self, sha: str, limit: int) -> Iterator[CommitFacts]:
         listed = self._git.run(

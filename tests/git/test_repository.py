@@ -448,10 +448,9 @@ def test_the_default_branch_is_that_of_the_remote(make_repository: Any, tmp_path
 
 
 def test_origin_is_the_name_on_the_forge_or_nothing(repository: Any) -> None:
-    found = GitRepository.find(repository.path)
-    assert found.origin() == ""
+    assert GitRepository.find(repository.path).origin() == ""
     repository.git("remote", "add", "origin", "https://ada:s3cret@forge.example/acme/digits.git")
-    assert found.origin() == "acme/digits"
+    assert GitRepository.find(repository.path).origin() == "acme/digits"
 
 
 def test_settings_below_a_section_come_by_full_name(repository: Any) -> None:
