@@ -6,10 +6,10 @@ import errno
 import os
 from array import array
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ci_mlsnap.domain.manifest import Inventory
 from ci_mlsnap.durable.faults import shown, storage_error
@@ -22,6 +22,9 @@ from ci_mlsnap.trees.listing import KnownFile, Listing
 from ci_mlsnap.trees.reflink import CANNOT, share_blocks
 from ci_mlsnap.trees.remove import remove_tree
 from ci_mlsnap.trees.walk import Found, walk
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _NO_LINK = {errno.EMLINK, errno.EXDEV, errno.ENAMETOOLONG, errno.EPERM, errno.ENOENT, errno.EOPNOTSUPP}
 """Why a file that could be shared is copied instead: too many links, another's file, gone."""
@@ -83,6 +86,8 @@ def copy_tree(
     Raises `TreeUnsupported`, `LinkEscapes`, `LateWriter` for a file that changed while it was copied,
     `VolumeMissing`, `StorageFull`, `StorageReadOnly`, `StorageFailed`.
     """
+    from concurrent.futures import ThreadPoolExecutor  # slow to load, and not needed where nothing is copied
+
     try:
         os.mkdir(destination, 0o700)
     except OSError as error:

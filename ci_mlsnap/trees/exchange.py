@@ -6,7 +6,6 @@ import ctypes
 import errno
 import os
 import platform
-import tempfile
 from pathlib import Path
 
 _NO_REPLACE = 1
@@ -26,20 +25,6 @@ def exchange(a: Path, b: Path) -> None:
 def rename_without_replacing(a: Path, b: Path) -> None:
     """Rename `a` to `b`. Raises `FileExistsError` when there is something at `b`, `OSError`."""
     _rename(a, b, _NO_REPLACE)
-
-
-def can_exchange(folder: Path) -> bool:
-    """Tell, by trying it in a folder of its own there, whether two names in `folder` can be swapped."""
-    try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".exchange-") as trial:
-            one, other = Path(trial, "one"), Path(trial, "other")
-            one.mkdir()
-            other.mkdir()
-            before = one.stat().st_ino
-            exchange(one, other)
-            return other.stat().st_ino == before
-    except OSError:
-        return False
 
 
 def _rename(a: Path, b: Path, flags: int) -> None:

@@ -6,12 +6,15 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 from ci_mlsnap.durable.faults import shown
 from ci_mlsnap.errors import TreeUnsupported
 from ci_mlsnap.trees.folders import changed
 from ci_mlsnap.trees.walk import Found, reading_error
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor  # it loads the logging library, which a snapshot needs for nothing
 
 BLOCK = 1 << 20
 """Bytes that are read at once."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ci_mlsnap.errors import StorageFailed
-from ci_mlsnap.trees.exchange import can_exchange, exchange, rename_without_replacing
+from ci_mlsnap.trees.exchange import exchange, rename_without_replacing
 from ci_mlsnap.trees.syncfs import sync_file_system
 from tests.conftest import LoopMount
 
@@ -74,12 +74,6 @@ def test_two_file_systems_and_mount_roots_cannot_be_exchanged(tmp_path: Path, lo
     with pytest.raises(OSError) as caught:
         exchange(_folder(mounted.parent / "one", "1"), mounted)
     assert caught.value.errno in (errno.EBUSY, errno.EXDEV)
-
-
-def test_whether_names_can_be_exchanged_is_found_by_trying_and_nothing_is_left(tmp_path: Path) -> None:
-    assert can_exchange(tmp_path)
-    assert os.listdir(tmp_path) == []
-    assert not can_exchange(tmp_path / "missing")
 
 
 def test_a_file_system_is_made_durable_through_a_folder_or_a_file(tmp_path: Path) -> None:
