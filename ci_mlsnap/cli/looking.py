@@ -119,6 +119,7 @@ def _log_facts(line: LogLine) -> dict[str, Any]:
 
 
 def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
+    from ci_mlsnap.domain.pins import told
     from ci_mlsnap.domain.texts import counted
     from ci_mlsnap.report.rendering import short
     from ci_mlsnap.report.told import headline_of
@@ -132,6 +133,8 @@ def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
         scored = f"  {first[0]} {first[1]}" if first else ""
         how = "" if found.answer.how == "own" else f"  ({found.answer.how})"
         yield f"version   {short(found.answer.version.header.name)}{scored}{how}"
+    for pin in found.answer.version.header.pins if found.answer else ():
+        yield f"data      {told(pin)}"
     yield f"{'live tree':<9} {path}: {_live_text(found)}"
     if found.view:
         yield f"view      {short(found.view)}"

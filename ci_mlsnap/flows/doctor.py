@@ -125,7 +125,8 @@ def _data(project: Project) -> Iterator[Finding]:
             pinning.require_possible(project.hands, [volume])
             (pin,) = pinning.see(project.hands, [volume])
         except MlsnapError as error:
-            yield Finding(topic="data", state="bad", text=error.what, hint=error.hint)
+            text = f"{error.what}: {error.why}" if error.why else error.what
+            yield Finding(topic="data", state="bad", text=text, hint=error.hint)
             continue
         text = f"{volume.name} at {pin.path}, pin = {volume.pin}"
         weak = "only written down: what training reads can change" if pin.kind == "record" else ""

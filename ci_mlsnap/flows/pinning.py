@@ -52,15 +52,15 @@ def require_possible(hands: Hands, volumes: Sequence[DataPlan]) -> None:
         if volume.kind != "snapshot":
             continue
         data = hands.open_data(volume)
-        data.probe()
+        why = data.probe().why
         if not (data.capabilities.instant and data.see_data().exact):
-            raise _no_snapshot(volume)
+            raise _no_snapshot(volume, why)
 
 
-def _no_snapshot(volume: DataPlan) -> VolumeRefused:
+def _no_snapshot(volume: DataPlan, why: str) -> VolumeRefused:
     return VolumeRefused(
         f"data volume {volume.name} cannot be snapshotted without a walk through all of it",
-        why=f"{volume.path} is no subvolume of btrfs, or its store is on another file system",
+        why=f"{volume.path} is no btrfs subvolume of this user's with its store beside it: {why}",
         safe="nothing was trained",
         hint='set `pin = "existing:<glob>"` to use a snapshot that its owner made, `pin = "record"` to only write '
         "down what is there, or make it a subvolume: docs/data.md has the commands",

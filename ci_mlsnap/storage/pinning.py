@@ -18,6 +18,8 @@ from ci_mlsnap.trees import subvolume
 from ci_mlsnap.trees.mounts import mount_of
 from ci_mlsnap.trees.syncfs import sync_file_system
 
+_LOGIN = re.compile(r"//[^/]*@")
+"""A user name, or more, in what is mounted: records are read by people who may not know it."""
 _SHOWN = 5
 """How many names of snapshots a message lists."""
 
@@ -63,7 +65,7 @@ def _facts(path: Path) -> dict[str, str]:
         "file system": mount.kind,
         "file system id": f"{os.statvfs(path).f_fsid:x}",
         "mounted at": str(mount.point),
-        "mount source": mount.source,
+        "mount source": _LOGIN.sub("//", mount.source),
         "root changed": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="microseconds"),
         "generation": str(within.changed) if within else "",
     }

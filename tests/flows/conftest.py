@@ -100,6 +100,14 @@ class Place:
         assert said.code == expect, ascii(said.text).replace("\\n", "\n")
         return said
 
+    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start a command and leave it alone."""
+        quiet = subprocess.DEVNULL
+        environment = {**self.environment, **(env or {})}
+        return subprocess.Popen(
+            (MLSNAP, *arguments), cwd=self.folder, env=environment, stdin=quiet, stdout=quiet, stderr=quiet
+        )
+
     def refused(
         self,
         slug: str,

@@ -14,7 +14,7 @@ import pytest
 from ci_mlsnap.testing.ground import every_stat, write
 from ci_mlsnap.trees import subvolume
 from tests.conftest import LoopMount
-from tests.flows.conftest import QUIET, MakePlace, Place
+from tests.flows.conftest import PATIENCE, QUIET, MakePlace, Place
 
 READS = """\
 set -eu
@@ -61,7 +61,7 @@ def test_a_snapshot_that_would_walk_the_data_is_refused_with_every_way_out(
     place = with_data()
     before = every_stat(images.parent)
     said = place.refused("volume-refused", 40, env=QUIET)
-    assert f"{images} is no subvolume of btrfs" in said.stderr
+    assert f"{images} is no btrfs subvolume of this user's" in said.stderr
     for way_out in ('pin = "existing:<glob>"', 'pin = "record"', "docs/data.md"):
         assert way_out in said.stderr
     assert place.snapshots() == []
@@ -82,7 +82,8 @@ def test_data_that_is_only_written_down_is_told_as_such(with_data: Callable[...,
     sha = place.repository.head()
     assert learnt(place, sha) == "one"
     assert pins_of(place) == [pin] == place.mlsnap("status", "--json").facts["pins"]
-    assert "images: not pinned, only written down" in place.mlsnap("show").stdout
+    for look in ("show", "status"):
+        assert "data      images: not pinned, only written down" in place.mlsnap(look).stdout
     assert every_stat(images) == before
 
 
@@ -223,7 +224,7 @@ def test_training_reads_a_snapshot_of_the_data_under_the_commits_sha(pinned: Pla
     assert pin["path"] == str(pool / ".mlsnap/images/snapshots" / sha)
     assert pins(pool) == [sha]
     found = subvolume.look(Path(pin["path"]))
-    assert found is not None and found.read_only
+    assert found is not None and found.read_only and found.uuid == pin["native_id"]
     assert every_stat(pool / "images") == before
     write(pool / "images", {"labels.csv": b"two\n"})
     assert (Path(pin["path"]) / "labels.csv").read_bytes() == b"one\n"
@@ -295,6 +296,16 @@ def test_two_models_share_the_data_and_neither_removes_the_others_pin(
         place.train_with("exit 3\n")
         place.mlsnap("run", expect=10, env=QUIET)
     assert pins(pool) == names
+
+
+def test_two_runs_at_once_pin_the_same_data_in_peace(make_place: MakePlace, pinned: Place, pool: Path) -> None:
+    others = [make_place(name, settings=settings(pool / "images"), train=READS) for name in ("second", "third")]
+    places = [pinned, *others]
+    started = [place.start("run", env=QUIET) for place in places]
+    assert [process.wait(PATIENCE) for process in started] == [0, 0, 0]
+    held = {pins_of(place)[0]["name"] for place in places}
+    assert set(pins(pool)) == held
+    assert sum(len(holders(pool, name)) for name in held) == len(places)
 
 
 def test_two_clones_hold_the_pin_they_share_each_for_itself(

@@ -24,6 +24,7 @@ from ci_mlsnap.storage.registry import open_data_driver
 from ci_mlsnap.testing import DataContract, DataUnderTest, MemoryDriver, MemoryStorage
 from ci_mlsnap.testing.ground import FIRST, PROJECT, pin, write
 from ci_mlsnap.trees import subvolume
+from ci_mlsnap.trees.mounts import Mount
 from tests.conftest import ORDINARY_USERS, AsUser, LoopMount
 from tests.storage.test_contract import contract_tests_of, plant
 
@@ -214,6 +215,12 @@ def test_a_plain_folder_is_written_down_by_what_its_root_tells(folder: Path) -> 
     assert see_data(folder, "").token == seen.token
     write(folder, {"b.png": b"b"})
     assert see_data(folder, "").token != seen.token
+
+
+def test_a_login_in_what_is_mounted_is_not_written_down(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mount = Mount(point=folder, kind="fuse", source="https://ada:secret@dav.example.org/ml")
+    monkeypatch.setattr("ci_mlsnap.storage.pinning.mount_of", lambda path: mount)
+    assert see_data(folder, "").facts["mount source"] == "https://dav.example.org/ml"
 
 
 @pytest.mark.parametrize(
