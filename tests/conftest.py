@@ -211,6 +211,18 @@ def needs_root() -> None:
     need(os.geteuid() == 0, "needs root")
 
 
+def need_user_namespaces() -> None:
+    """Leave the test out where the kernel grants ordinary users no namespace, as Ubuntu's does when left alone."""
+    for name, wanted in (
+        ("kernel/apparmor_restrict_unprivileged_userns", "0"),
+        ("kernel/unprivileged_userns_clone", "1"),
+    ):
+        setting = Path("/proc/sys") / name
+        need(not setting.exists() or setting.read_text().strip() == wanted, f"needs sysctl {name} = {wanted}")
+    most = Path("/proc/sys/user/max_user_namespaces")
+    need(not most.exists() or int(most.read_text()) > 0, "needs sysctl user/max_user_namespaces above 0")
+
+
 class FailedAsUser(Exception):
     """What the callable raised as another user: the class's `kind` and the whole `trace`, as text."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ci_mlsnap.demo.github import GitHubLookAlike
-from tests.conftest import ORDINARY_USERS, GitRepository, need
+from tests.conftest import ORDINARY_USERS, GitRepository, need, need_user_namespaces
 from tests.promise.conftest import PATIENCE, REPOSITORY, Done
 
 ROOT = Path(__file__).parents[2]
@@ -169,6 +169,8 @@ MakeNest = Callable[[int], Nest]
 
 @USERS
 def test_a_spy_finds_nothing_in_one_process(make_nest: MakeNest, user: int) -> None:
+    if user:
+        need_user_namespaces()
     nest = make_nest(user)
     done = nest.mlsnap("run", secret=True)
     assert done.code == 0, done.text

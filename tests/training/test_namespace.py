@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shlex
 import shutil
 import signal
+import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -18,8 +19,9 @@ import pytest
 from ci_mlsnap.errors import CommandMissing, TrainingFailed
 from ci_mlsnap.training import isolation
 from ci_mlsnap.training.descendants import processes
+from ci_mlsnap.training.namespace import ENDED, REPORT
 from ci_mlsnap.training.process import end_leftovers
-from tests.conftest import AsUser, need
+from tests.conftest import AsUser, need, need_user_namespaces
 from tests.training.conftest import PATIENCE, Ran, Run, eventually, runs
 
 Inside = Callable[..., Ran]
@@ -250,9 +252,14 @@ def test_what_a_killed_run_left_is_found_by_the_runs_id(inside: Inside, tmp_path
 # -- an ordinary user --------------------------------------------------------------------------------------
 
 
-def test_an_ordinary_user_gets_one_too(
-    as_user: AsUser, ordinary_users: tuple[int, int], inside: Inside, interpreter: None
-) -> None:
+@pytest.fixture
+def become(as_user: AsUser, interpreter: None) -> AsUser:
+    """Give `as_user`, for what needs a namespace there."""
+    need_user_namespaces()
+    return as_user
+
+
+def test_an_ordinary_user_gets_one_too(become: AsUser, ordinary_users: tuple[int, int], inside: Inside) -> None:
     command = (
         "id -u; id -g; echo /proc/[0-9]*; umount /proc 2> /dev/null; echo /proc/[0-9]*; grep CapEff /proc/1/status"
     )
@@ -262,20 +269,25 @@ def test_an_ordinary_user_gets_one_too(
         return inside(command, folder=Path("/")).output.decode().split()
 
     user = ordinary_users[0]
-    assert as_user(user, seen) == [*(str(user),) * 2, *("/proc/1", "/proc/2") * 2, "CapEff:", "0" * 16]
+    assert become(user, seen) == [*(str(user),) * 2, *("/proc/1", "/proc/2") * 2, "CapEff:", "0" * 16]
 
 
-def test_a_group_of_that_user_still_counts(
-    ordinary_users: tuple[int, int], as_user: AsUser, inside: Inside, interpreter: None, open_folder: Path
+def test_another_group_of_that_user_still_counts(
+    become: AsUser, ordinary_users: tuple[int, int], open_folder: Path
 ) -> None:
+    need(shutil.which("setpriv"), "needs setpriv")
+    user, group = ordinary_users
     shared = open_folder / "shared"
     shared.mkdir()
-    os.chown(shared, 0, ordinary_users[0])
+    os.chown(shared, 0, group)
     shared.chmod(0o2770)
-
-    def write() -> int:
-        return inside(f"mkdir {shlex.quote(str(shared))}/made", folder=Path("/")).trained.exit_code
-
-    assert as_user(ordinary_users[0], write) == 0
+    identity = ("setpriv", f"--reuid={user}", f"--regid={user}", f"--groups={group}")
+    readable, writable = os.pipe()
+    command = (*identity, *isolation.starter(), str(writable), "mkdir", str(shared / "made"))
+    subprocess.run(command, pass_fds=(writable,), check=True)
+    os.close(writable)
+    with os.fdopen(readable, "rb") as reports:
+        said = reports.read()
+    assert said[-REPORT.size :] == REPORT.pack(ENDED, 0)
     made = (shared / "made").stat()
-    assert (made.st_uid, made.st_gid, made.st_mode & 0o2000) == (*ordinary_users[:1], ordinary_users[0], 0o2000)
+    assert (made.st_uid, made.st_gid, bool(made.st_mode & stat.S_ISGID)) == (user, group, True)
