@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -357,3 +358,19 @@ def _tried(*command: str) -> subprocess.CompletedProcess[str]:
 def _quiet(*command: str) -> None:
     done = _tried(*command)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+
+
+# -- what was tried -------------------------------------------------------------------------------------
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how often each fault struck: tests note that as properties named `tried: …`."""
+    tried: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                tried.update({name: n for name, n in report.user_properties if name.startswith("tried: ")})
+    if tried:
+        terminalreporter.section("faults")
+        for name, number in sorted(tried.items()):
+            terminalreporter.line(f"{number:6} {name.removeprefix('tried: ')}")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ci_mlsnap.demo.github import GitHubLookAlike
-from tests.conftest import IN_CI, GitRepository
+from tests.conftest import IN_CI, FileSystem, GitRepository
 from tests.promise.checking import everything_of, faults_of, manifest_of
 from tests.promise.faults import Fault, Outcome
 from tests.promise.launching import LAUNCHER, ROOT, Launcher
@@ -36,10 +36,13 @@ echo '{"accuracy": 0.9}' > "$MLSNAP_METRICS"
 """
 
 
+FILE_SYSTEMS: tuple[FileSystem, ...] = ("ext4", "xfs", "btrfs")
+"""The grounds on which faults strike; the driver picks its way on each."""
+
 POINTS = 60 if IN_CI else 12
 """How many points of a scenario are tried at least."""
-EVERY_POINT = os.environ.get("MLSNAP_TEST_EVERY_POINT") == "true"
-"""Try all of them, which takes a quarter of an hour."""
+ALL_POINTS = os.environ.get("MLSNAP_CAMPAIGN") == "full"
+"""Try all points with all faults, which takes hours; CONTRIBUTING.md says how."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,8 +223,14 @@ def runs(pid: int) -> bool:
 
 def points(total: int, part: int = 0, parts: int = 1, *, most: int = POINTS) -> Iterator[int]:
     """Give the effects, of so many, before which this part of a test kills."""
-    step = 1 if EVERY_POINT else max(1, total // most)
+    step = 1 if ALL_POINTS else max(1, total // most)
     yield from range(1 + part * step, total + 1, step * parts)
+
+
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Give `count(what, number)`: what is tried so often is told at the end of all tests."""
+    return lambda what, number: record_property(f"tried: {what}", number)
 
 
 @pytest.fixture(scope="module")

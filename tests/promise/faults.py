@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -47,6 +48,7 @@ class Fault:
 
     An `error` that is `sticky` is that of all calls from there on. `signals` are pairs of seconds after the point
     and the signal's number. A cut needs the `disk`: the mounted folder, and for an image where it is and goes.
+    What is made durable and matches `forgotten` is not: so a driver would be that forgets it.
     """
 
     at: int = 0
@@ -56,6 +58,7 @@ class Fault:
     signals: tuple[tuple[float, int], ...] = ()
     cut: Cut = "nothing"
     disk: tuple[str, ...] = ()
+    forgotten: str = ""
 
     def told(self) -> dict[str, Any]:
         """Give it as JSON can carry it."""
@@ -70,6 +73,8 @@ class Outcome:
     effects: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     struck: bool = False
+    first: int = 0
+    """The number of the effect at which the fault struck first."""
     hung: bool = False
 
     def points(self, error: str) -> list[int]:
@@ -158,7 +163,9 @@ class _Strikes:
         os.close(ended)
         _, status = os.waitpid(self.child, 0)
         self.outcome.code = os.waitstatus_to_exitcode(status)
-        if self.fault.kind == "cut" and self.outcome.struck:
+        if self.fault.kind == "cut":
+            if not self.outcome.struck:
+                cut_power(self.fault.cut, self.fault.disk)  # at the latest when all was said
             self._end_descendants()
         return self.outcome
 
@@ -180,6 +187,7 @@ class _Strikes:
         self.outcome.effects.append(f"{call.kind}: {call}"[:600])
         if self._strikes_at(call):
             self.outcome.struck = True
+            self.outcome.first = self.outcome.first or len(self.outcome.effects)
             self._strike(call)
         else:
             self._go_on(call)
@@ -210,7 +218,8 @@ class _Strikes:
                 raise AssertionError("nothing strikes")
 
     def _go_on(self, call: Call) -> None:
-        if call.kind == "sync" and not self.durable:
+        forgotten = self.fault.forgotten and re.search(self.fault.forgotten, str(call))
+        if call.kind == "sync" and (forgotten or not self.durable):
             self.listener.pretend(call.id)
         else:
             self.listener.do(call.id)

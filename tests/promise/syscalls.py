@@ -96,7 +96,7 @@ _CLONING_IOCTLS = 0x94
 """The letter of all ioctls that share extents or handle subvolumes."""
 _HERE = -100
 _SHOWN = 120
-_STATELESS = ("pipe:", "anon_inode:", "socket:", "/dev/")
+_STATELESS = ("pipe:", "anon_inode:", "socket:", "/dev/null", "/dev/tty", "/dev/pts/")
 
 _RECEIVE, _ANSWER = 0xC0502100, 0xC0182101
 _ASKED, _REPLY = struct.Struct("<QIIiIQ6Q"), struct.Struct("<QqiI")
@@ -188,7 +188,7 @@ class Call:
     """How what is written begins."""
 
     def __str__(self) -> str:
-        return " ".join((self.name, *self.places, self.content))
+        return " ".join((self.name, *self.places, self.content)).rstrip()
 
 
 class Listener:
