@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from ci_mlsnap.domain.names import SnapshotName
@@ -30,16 +31,19 @@ def announce(
     *,
     snapshot: str = "",
     hasty: bool = False,
+    fence: AbstractContextManager[object] | None = None,
 ) -> Announced:
     """Send one status, or leave it in the outbox. Never raises for the forge's sake; `hasty` tries once only.
 
-    Nothing is queued where there is nobody to post to; a dirty tree's snapshot has no status at all.
+    Nothing is queued where there is nobody to post to; a dirty tree's snapshot has no status at all. What the
+    `fence` raises comes out, and nothing is queued then.
     """
-    if plan.dirty:
-        return Announced(why="a dirty tree has no commit to post on")
-    if not plan.repository or hands.announcer.forge is None:
-        return Announced(why=hands.announcer.silence or "the repository has no origin on a forge")
-    Outbox(driver.state_folder()).put(plan.repository, status, snapshot=snapshot)
+    with fence or nullcontext():
+        if plan.dirty:
+            return Announced(why="a dirty tree has no commit to post on")
+        if not plan.repository or hands.announcer.forge is None:
+            return Announced(why=hands.announcer.silence or "the repository has no origin on a forge")
+        Outbox(driver.state_folder()).put(plan.repository, status, snapshot=snapshot)
     return send_waiting(driver, hands.announcer, hasty=hasty)
 
 

@@ -81,11 +81,10 @@ def conclude(hands: Hands, driver: Driver, run: Run, *, plan_checked: bool) -> R
     record = msgspec.structs.replace(record, plan_digest=plans.digest(plan), plan_checked=plan_checked)
     closing.settle(hands, driver, run, record)
     try:
-        leases.check(driver, run)  # again: whoever moves the live tree may have had to wait for another's move
-    except LeaseLost as error:
+        announced = _announce(hands, driver, run, record)
+    except LeaseLost as error:  # whoever moves the live tree may have had to wait for another's move
         closing.failed(hands, driver, run, error)
         raise
-    announced = _announce(hands, driver, plan, record)
     record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
     closing.close(hands, driver, run, record)
     _raise_what_remains(record, announced)
@@ -302,10 +301,11 @@ def _snapshot_step(plan: Plan, volume: VolumeRecord) -> Step:
     return Step(name="snapshot", state="ok", text=f"{short}  {held} {how}", seconds=volume.storage_seconds)
 
 
-def _announce(hands: Hands, driver: Driver, plan: Plan, record: Record) -> Announced:
+def _announce(hands: Hands, driver: Driver, run: Run, record: Record) -> Announced:
     assert record.volume is not None
-    status = announcing.concluded(plan, record)
-    announced = announce(hands, driver, plan, status, snapshot=record.volume.snapshot)
+    status = announcing.concluded(run.plan, record)
+    fence = leases.fenced(driver, run)
+    announced = announce(hands, driver, run.plan, status, snapshot=record.volume.snapshot, fence=fence)
     hands.progress.step(publish_step(announced, status))
     return announced
 

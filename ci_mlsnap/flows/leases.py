@@ -140,6 +140,17 @@ def check(driver: Driver, run: Run) -> None:
         )
 
 
+@contextmanager
+def fenced(driver: Driver, run: Run) -> Iterator[None]:
+    """Make sure that the run has all its leases, and keeps them during the block, which takes only moments.
+
+    A look alone would not do: a process may sleep between its look and what it does then. Raises `LeaseLost`.
+    """
+    with lease_file.locked(driver.state_folder()):
+        check(driver, run)
+        yield
+
+
 def has_commit(driver: Driver, run: Run) -> bool:
     """Tell whether the run still has its commit, which it then may speak of."""
     taken = lease.find(driver.state_folder(), f"commit-{run.plan.commit}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.conftest import IN_CI
 
@@ -27,5 +27,7 @@ def looked_for(quick: int) -> settings:
         derandomize=IN_CI and not NIGHTLY,
         deadline=None,
         print_blob=True,
+        # A history cannot be made much smaller in less than a quarter of an hour: each of its steps is for real.
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
         suppress_health_check=list(HealthCheck),
     )

@@ -281,10 +281,11 @@ class World:
         return Metrics(source="metrics.json", scalars={"accuracy": 0.1 if self.training == "worse" else 0.9})
 
     @contextmanager
-    def played(self) -> Iterator[None]:
-        """Let the flows meet this world during the block."""
+    def played(self, *, processes: bool = True) -> Iterator[None]:
+        """Let the flows meet this world during the block; also who is alive is played, if `processes` are."""
+        roles = self._roles() | (self._processes() if processes else {})
         with ExitStack() as stack:
-            for place, acts in self._roles().items():
+            for place, acts in roles.items():
                 stack.enter_context(mock.patch(f"ci_mlsnap.{place}", acts))
             yield
 
@@ -295,11 +296,15 @@ class World:
             "flows.conclude.find_metrics": self.metrics,
             "flows.conclude.open_writers": lambda model: [],
             "flows.finish.end_leftovers": lambda run_id, **_: None,
+            "services.open_driver": self._open,
+        }
+
+    def _processes(self) -> dict[str, Callable[..., object]]:
+        return {
             "flows.leases.this_process": self.holder,
             "flows.leases.proven_dead": lambda other, here: other.pid in self.dead,
             "state.lease.this_process": self.holder,
             "state.lease.proven_dead": lambda other, here: other.pid in self.dead,
-            "services.open_driver": self._open,
         }
 
     def remove(self) -> None:
