@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from ci_mlsnap.domain.pins import variable
 from ci_mlsnap.domain.plan import Plan
@@ -146,5 +146,6 @@ def _say_left_out(hands: Hands, names: tuple[str, ...]) -> None:
 
 def _say_isolation(hands: Hands, isolation: Isolation | None) -> None:
     if isolation is not None:
-        state = "note" if isolation is Isolation.NONE else "ok"
-        hands.progress.step(Step(name="isolation", state=state, text=f"isolation of training: {isolation}"))
+        text = f"isolation of training: {isolation}"
+        state: Literal["ok", "note"] = "note" if isolation is Isolation.NONE else "ok"
+        hands.progress.step(Step(name="isolation", state=state, text=text))
