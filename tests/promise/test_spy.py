@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ci_mlsnap.demo.github import GitHubLookAlike
 from tests.conftest import ORDINARY_USERS, GitRepository, need, need_user_namespaces
-from tests.promise.conftest import PATIENCE, REPOSITORY, Done
+from tests.promise.conftest import PATIENCE, REPOSITORY, Done, eventually
 
 ROOT = Path(__file__).parents[2]
 SPY = Path(__file__).with_name("spy.py").read_text()
@@ -234,3 +238,38 @@ def test_root_without_a_namespace_is_refused_before_anything_is_done(make_nest: 
     without = nest.mlsnap("run", "--retrain", secret=False, caged=True, below_a_shell=False)
     assert without.code == 0, without.text
     assert "isolation" not in without.stderr
+
+
+def test_a_run_that_is_made_to_end_badly_leaves_no_core(make_nest: MakeNest) -> None:
+    need(_leaves_a_core(["sh", "-c", "kill -QUIT $$"]), "needs a kernel that dumps cores")
+    nest = make_nest(0)
+    started = nest.folder / "started"
+    training = f"touch {started}; exec sleep 1000"
+    command = [sys.executable, "-m", "ci_mlsnap", "run", "--", "sh", "-c", training]
+
+    def quit_it(pid: int) -> None:
+        eventually(started.exists, "training runs")
+        os.kill(pid, signal.SIGQUIT)
+
+    variables = {**nest.environment, **nest.known}
+    assert not _leaves_a_core(command, then=quit_it, cwd=nest.repository.path, env=variables)
+    assert nest.mlsnap("finish", secret=True).code == 0
+    nest.require_nowhere()
+
+
+def _leaves_a_core(command: list[str], then: Callable[[int], None] = lambda pid: None, **options: Any) -> bool:
+    """Run a command that may leave a core of any size; tell whether the kernel dumped one."""
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **{"cwd": folder, **options}
+            )
+        finally:
+            resource.setrlimit(resource.RLIMIT_CORE, before)
+        then(process.pid)
+        status = os.waitpid(process.pid, 0)[1]
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == -signal.SIGQUIT
+    return os.WCOREDUMP(status)
