@@ -63,17 +63,17 @@ def log(ctx: click.Context, revision: str, limit: int, everything: bool, as_json
 @click.pass_context
 def show(ctx: click.Context, revision: str, as_json: bool) -> int:
     """Show all that is known of one version: metrics, verdict, files, where it came from."""
-    from ci_mlsnap.flows.inspect import shown
+    from ci_mlsnap.flows.inspect import lost_data, shown
     from ci_mlsnap.report.shown import version_facts, version_lines
 
     project = open_here(ctx)
     answer = shown(project, revision)
     manifest = project.driver.manifest(answer.version.name)
-    links = project.driver.links(answer.version.name)
+    links, lost = project.driver.links(answer.version.name), lost_data(answer)
     if as_json:
-        emit_json(version_facts(answer, manifest, links))
+        emit_json(version_facts(answer, manifest, links, lost))
     else:
-        for line in version_lines(answer, manifest, links):
+        for line in version_lines(answer, manifest, links, lost):
             click.echo(printable(line))
     return ExitCode.DONE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ci_mlsnap.domain.manifest import Manifest
@@ -16,8 +16,10 @@ from ci_mlsnap.report.rendering import short
 FILES_SHOWN = 20
 
 
-def version_lines(answer: Answer, manifest: Manifest, links: Mapping[str, str]) -> Iterator[str]:
-    """Say where a version came from, what it scored, and what is in it."""
+def version_lines(
+    answer: Answer, manifest: Manifest, links: Mapping[str, str], lost: Collection[str] = ()
+) -> Iterator[str]:
+    """Say where a version came from, what it scored, and what is in it; `lost` is data that is there no more."""
     header = manifest.header
     yield f"version   {header.name}" + (f"   ({answer.how} answer)" if answer.how != "own" else "")
     yield f"model     {header.model} of {header.project}, number {header.sequence}, made {header.created}"
@@ -32,7 +34,7 @@ def version_lines(answer: Answer, manifest: Manifest, links: Mapping[str, str]) 
     if header.baseline:
         yield f"baseline  {short(header.baseline)}"
     for pin in header.pins:
-        yield f"data      {told(pin)}"
+        yield f"data      {told(pin)}" + (" (not there any more)" if pin.volume in lost else "")
         yield from _pinned(pin)
     yield f"files     {counted(header.files, 'file')}, {size(header.bytes)}"
     files = [entry for entry in manifest.entries if entry.kind != "dir"]
@@ -51,7 +53,9 @@ def _pinned(pin: Pin) -> Iterator[str]:
         yield f"  {name:<14}  {fact}"
 
 
-def version_facts(answer: Answer, manifest: Manifest, links: Mapping[str, str]) -> dict[str, Any]:
+def version_facts(
+    answer: Answer, manifest: Manifest, links: Mapping[str, str], lost: Collection[str] = ()
+) -> dict[str, Any]:
     """Give the same as JSON's values; paths that are not UTF-8 have escapes."""
     files = [
         {
@@ -68,4 +72,5 @@ def version_facts(answer: Answer, manifest: Manifest, links: Mapping[str, str]) 
         "header": manifest.header,
         "files": files,
         "links": dict(links),
+        "lost_data": list(lost),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,10 @@ def test_the_owners_newest_snapshot_is_what_training_reads(with_data: Callable[.
     write(images, {".snapshot/daily.11/labels.csv": b"eleven\n"})
     place.mlsnap("run", env=QUIET)
     assert learnt(place, f"{sha}.2") == "eleven"
+    shutil.rmtree(images / ".snapshot/daily.10")
+    assert "which only its owner keeps (not there any more)" in place.mlsnap("show", f"{sha}.1").stdout
+    assert place.mlsnap("show", f"{sha}.1", "--json").facts["lost_data"] == ["images"]
+    assert place.mlsnap("show", "--json").facts["lost_data"] == []
 
 
 def test_an_owners_snapshot_that_goes_while_training_reads_it_is_said(
@@ -332,6 +337,14 @@ def test_dead_holds_and_unfinished_pins_go_with_the_next_run(pinned: Place, pool
     shutil.rmtree(pinned.volume)
     pinned.mlsnap("run", env=QUIET)
     assert pins(pool) == [pinned.repository.head()]
+
+
+def test_a_pool_that_became_read_only_is_found_before_training(pinned: Place, pool: Path) -> None:
+    subprocess.run(("mount", "-o", "remount,ro", str(pool)), check=True)
+    said = pinned.refused("storage-read-only", 20, env=QUIET)
+    assert str(pool) in said.stderr
+    assert pinned.snapshots() == []
+    pinned.require_rest()
 
 
 def test_a_dirty_run_pins_under_its_own_name(pinned: Place, pool: Path) -> None:
