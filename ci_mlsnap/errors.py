@@ -351,3 +351,9 @@ class Terminated(Cancelled):
     """The run was stopped by SIGTERM and is at rest."""
 
     exit_code = ExitCode.TERMINATED
+
+
+class OutputLost(MlsnapError):
+    """Standard output could not be written; what the command did besides printing is done."""
+
+    slug = "output-lost"

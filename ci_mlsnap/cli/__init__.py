@@ -12,9 +12,19 @@ def main() -> int:
         from ci_mlsnap.training.hidden import take_back
 
         take_back()
-    from ci_mlsnap.cli.streams import settle_streams
+    from ci_mlsnap.cli.streams import flush_streams, settle_streams
 
     settle_streams()
+    code = _run()
+    lost = flush_streams()
+    if lost is None:
+        return code
+    from ci_mlsnap.cli.program import show_output_lost
+
+    return show_output_lost(lost, code)
+
+
+def _run() -> int:
     if sys.argv[1:] == ["--version"]:
         from ci_mlsnap import __version__
 

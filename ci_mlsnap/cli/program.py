@@ -11,7 +11,7 @@ import click
 
 from ci_mlsnap import __version__
 from ci_mlsnap.cli.table import COMMANDS, HINTS
-from ci_mlsnap.errors import ExitCode, MlsnapError, UsageError
+from ci_mlsnap.errors import ExitCode, MlsnapError, OutputLost, UsageError
 
 
 class LazyGroup(click.Group):
@@ -99,6 +99,18 @@ def show_error(error: MlsnapError) -> None:
 
     if "GITHUB_ACTIONS" in os.environ:
         _annotate(error)
+
+
+def show_output_lost(lost: OSError, code: int) -> int:
+    """Say that standard output was lost, and give the exit code: the command's own, unless that was success."""
+    error = OutputLost(
+        "not all output could be written",
+        why=lost.strerror or type(lost).__name__,
+        safe="the command did its work; what it printed is lost",
+        hint="make room where the output goes; commands that only look can be run again",
+    )
+    show_error(error)
+    return code or int(error.exit_code)
 
 
 def _annotate(error: MlsnapError) -> None:

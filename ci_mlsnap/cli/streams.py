@@ -1,4 +1,4 @@
-"""Standard output and error of a command whose reader may leave before its end, as `| head` does."""
+"""Standard output and error of a command whose reader may leave before its end, or whose disk may be full."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ if TYPE_CHECKING:
 
 
 class _Patient(io.FileIO):
-    """A stream that drops what nobody reads any more, so that a command goes on to its true end and exit code."""
+    """A stream that drops what cannot be written, so that a command goes on to its true end.
+
+    That nobody reads any more is fine; any other reason is in `lost`.
+    """
+
+    lost: OSError | None = None
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data) or 0
         except BrokenPipeError:
-            return memoryview(data).nbytes
+            pass
+        except OSError as error:
+            self.lost = error
+        return memoryview(data).nbytes
 
 
 def settle_streams() -> None:
@@ -30,6 +38,14 @@ def settle_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
     sys.stdout = _opened(1, sys.stdout)
     sys.stderr = _opened(2, sys.stderr)
+
+
+def flush_streams() -> OSError | None:
+    """Write what is left, and give the reason why some of standard output was lost; None when nothing was."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    raw = getattr(sys.stdout.buffer, "raw", None)
+    return raw.lost if isinstance(raw, _Patient) else None
 
 
 def _opened(descriptor: int, before: Any) -> io.TextIOWrapper:

@@ -163,8 +163,20 @@ def test_a_run_with_closed_streams_writes_into_no_file_of_its_own(folder: Folder
 
 
 def test_facts_that_cannot_be_written_are_an_error(trained: Folder) -> None:
+    for command in (("status", "--json"), ("--version",), ("log",)):
+        with Path("/dev/full").open("wb") as full, Path(trained.path, "said").open("w+b") as said:
+            assert trained.mlsnap_into(full, said, *command) == 1
+            said.seek(0)
+            first, *rest = said.read().decode().splitlines()
+        assert first == "mlsnap: error[output-lost]: not all output could be written"
+        assert not any("Traceback" in line or "Exception ignored" in line for line in rest)
+
+
+def test_a_run_whose_output_is_lost_is_made_all_the_same(folder: Folder) -> None:
     with Path("/dev/full").open("wb") as full:
-        assert trained.mlsnap_into(full, subprocess.DEVNULL, "status", "--json") != 0
+        assert folder.mlsnap_into(full, full, "run", "--json") == 1
+        assert folder.mlsnap_into(full, full, "show", "nothing") == ExitCode.NO_SUCH_VERSION
+    assert folder.snapshots == [folder.repository.head()]
 
 
 # -- people --------------------------------------------------------------------------------------------------
