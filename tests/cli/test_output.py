@@ -175,7 +175,7 @@ def test_facts_that_cannot_be_written_are_an_error(trained: Folder) -> None:
 def test_a_run_whose_output_is_lost_is_made_all_the_same(folder: Folder) -> None:
     with Path("/dev/full").open("wb") as full:
         assert folder.mlsnap_into(full, full, "run", "--json") == 1
-        assert folder.mlsnap_into(full, full, "show", "nothing") == ExitCode.NO_SUCH_VERSION
+        assert folder.mlsnap_into(full, full, "show", "nothing") == ExitCode.USAGE
     assert folder.snapshots == [folder.repository.head()]
 
 
