@@ -97,11 +97,9 @@ class Volume(RuleBasedStateMachine):
         self.live: Tree = {}
         self.sealed: dict[str, Sealed] = {}
         self.gone: set[str] = set()
-        self.used: set[str] = set()
         self.cold: list[Cold] = []
         self.foreign: dict[str, dict[str, tuple[int, ...]]] = {}
         self.clones = 0
-        self.clock = 0
 
     @initialize(versions=st.integers(0, 2))
     def first_use(self, versions: int) -> None:
@@ -192,11 +190,10 @@ class Volume(RuleBasedStateMachine):
                 outcome == errors.SnapshotConflict and expected == errors.IntegrityDamage
             )
             there = outcome == "done"
+        if there or outcome == "crashed":
+            self.cold.remove(cold)  # what a crash leaves half sealed is not sealed again, but frozen anew
         if there:
-            self.cold.remove(cold)
             self.sealed.setdefault(str(name), Sealed(tree=cold.tree, marker=str(marker)))
-        if there or (outcome == "crashed" and expected == "done"):
-            self.used |= {str(used) for used in self.driver.used_names()} & {str(name)}
 
     def _sealing(self, name: str, marker: str) -> Outcome:
         if name in self.gone:
@@ -362,10 +359,10 @@ class Volume(RuleBasedStateMachine):
         place = self.snapshot(name) / file
         if not place.is_file() or not place.stat().st_size:
             return
-        inode = place.stat().st_ino
+        rotting = place.stat()
         for other in self.sealed:
             shared = self.snapshot(other) / file
-            if shared.is_file() and shared.stat().st_ino == inode:
+            if shared.is_file() and os.path.samestat(shared.stat(), rotting):
                 self.sealed[other].rotten ^= {file}
         self.under_test.damage(SnapshotName.parse(name), file)
 

@@ -6,6 +6,7 @@ last that its process does. Rules for promote, prune and erase belong here as so
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -314,10 +315,10 @@ class Work(RuleBasedStateMachine):
     def _turn_a_bit(self, name: str, file: str) -> None:
         place = self.world.store / "snapshots" / name / file
         if place.is_file():
-            inode = place.stat().st_ino
+            rotting = place.stat()
             for other, seen in self.seen.items():
                 shared = self.world.store / "snapshots" / other / file
-                if shared.is_file() and shared.stat().st_ino == inode:
+                if shared.is_file() and os.path.samestat(shared.stat(), rotting):
                     seen.rotten ^= {file}
             damage(place)
 
