@@ -199,7 +199,8 @@ class Driver(Protocol):
     def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
         """Make the live tree equal to the snapshot, bit for bit; None picks the best way.
 
-        By swap a reader sees the old or the new tree, whole. Interrupted, it can be run again.
+        By swap a reader sees the old or the new tree, whole. Interrupted, it can be run again. A driver that was
+        opened for data refuses.
         Raises `IntegrityDamage` before anything changed, `VolumeForeign`, `NoSuchVersion`, `StorageFull`.
         """
 

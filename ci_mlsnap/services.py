@@ -197,6 +197,12 @@ def _data(repository: GitRepository, folder: Path, data: DataSettings, model: Pa
     """Say where a data volume is. Links are followed: data is often reached by one, and never replaced."""
     path = Path(os.path.realpath(resolved(data.path, folder)))
     real = Path(os.path.realpath(model))
+    if not str(path).isprintable():
+        raise ConfigInvalid(
+            f"volumes.{data.name}.path: it leads to {str(path)!a}, which no record could name",
+            safe="nothing was done",
+            hint="give the data a folder whose name is plain UTF-8",
+        )
     if path.is_relative_to(real) or real.is_relative_to(path):
         raise ConfigInvalid(
             f"volumes.{data.name}.path: {path} and the model volume {model} are not apart",

@@ -53,7 +53,7 @@ def require_possible(hands: Hands, volumes: Sequence[DataPlan]) -> None:
             continue
         data = hands.open_data(volume)
         why = data.probe().why
-        if not (data.capabilities.instant and data.see_data().exact):
+        if not data.capabilities.instant:
             raise _no_snapshot(volume, why)
 
 

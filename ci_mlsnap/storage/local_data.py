@@ -6,16 +6,18 @@ import os
 import secrets
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from ci_mlsnap.domain.manifest import inventory_of
 from ci_mlsnap.domain.names import SnapshotName, is_label
 from ci_mlsnap.durable.atomic import refuse_unsafe
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import UsageError, VolumeRefused
-from ci_mlsnap.ports import Frozen, Snapshot
+from ci_mlsnap.ports import Frozen, Restored, Snapshot
 from ci_mlsnap.storage.btrfs import refuse_nested, state_at_snapshot
 from ci_mlsnap.storage.layout import FORMAT, StoreRecord, new_token
 from ci_mlsnap.storage.local import LocalDriver
+from ci_mlsnap.storage.pinning import require_there
 from ci_mlsnap.storage.placement import nearest_existing, overlap, store_refusal
 from ci_mlsnap.trees import subvolume
 from ci_mlsnap.trees.remove import nothing_left_of
@@ -47,7 +49,8 @@ class LocalData(LocalDriver):
         return record
 
     def _check_places(self) -> None:
-        self.see_data()
+        with storage_errors("the data volume cannot be looked at"):
+            require_there(self._path)
         if overlap(self._path, self._store.root):
             raise VolumeRefused(
                 f"the store {self._store.root} of the data volume {self._path} is not apart from it",
@@ -79,6 +82,14 @@ class LocalData(LocalDriver):
         with storage_errors("the snapshot cannot be looked at"):
             tree = subvolume.look(self._store.snapshots / str(name)) if found else None
         return replace(found, native_id=tree.uuid) if found and tree else found
+
+    def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
+        """Refuse: raises `VolumeRefused`."""
+        raise VolumeRefused(
+            f"{live} holds data, and nothing is ever written to it",
+            safe="nothing was changed",
+            hint=f"the data is at {self.view(name)}; its owner may copy it from there",
+        )
 
     def _written(self) -> tuple[Path, ...]:
         """See `LocalDriver`: the store alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +17,7 @@ from ci_mlsnap.storage.btrfs import state_text
 from ci_mlsnap.storage.layout import LINK
 from ci_mlsnap.trees import subvolume
 from ci_mlsnap.trees.mounts import mount_of
+from ci_mlsnap.trees.subvolume import Subvolume
 from ci_mlsnap.trees.syncfs import sync_file_system
 
 _LOGIN = re.compile(r"//[^/]*@")
@@ -26,6 +28,13 @@ _SHOWN = 5
 
 def see_data(path: Path, existing: str) -> DataSeen:
     """See `Driver.see_data`."""
+    with storage_errors("the data volume cannot be looked at"):
+        require_there(path)
+        return _newest(path, existing) if existing else _live(path)
+
+
+def require_there(path: Path) -> None:
+    """Refuse data that is not there: it is never made. Raises `VolumeMissing`, `OSError`."""
     if not path.is_dir():
         raise VolumeMissing(
             f"the data volume {path} is not there",
@@ -33,8 +42,6 @@ def see_data(path: Path, existing: str) -> DataSeen:
             safe="nothing was changed",
             hint="mount it, or set its `path`",
         )
-    with storage_errors("the data volume cannot be looked at"):
-        return _newest(path, existing) if existing else _live(path)
 
 
 def _live(path: Path) -> DataSeen:
@@ -47,7 +54,7 @@ def _live(path: Path) -> DataSeen:
         return DataSeen(path=path, token=root, steady=root, exact=False, facts=_facts(path))
     token = state_text(tree.uuid, tree.changed)
     # A new access time is a change to btrfs, so that reading alone would make other data of it.
-    quiet = tree.read_only or os.statvfs(path).f_flag & os.ST_NOATIME
+    quiet = tree.read_only or os.statvfs(path).f_flag & (os.ST_NOATIME | os.ST_RDONLY)
     return DataSeen(path=path, token=token, steady=token if quiet else root, exact=True, facts=_facts(path))
 
 
@@ -59,17 +66,33 @@ def _root_token(path: Path) -> str:
 
 def _facts(path: Path) -> dict[str, str]:
     """Write down what is there, for people."""
-    mount = mount_of(path)
-    within = next((tree for above in (path, *path.parents) if (tree := subvolume.look(above)) is not None), None)
+    mount, within = mount_of(path), _subvolume_around(path)
     facts = {
         "file system": mount.kind,
         "file system id": f"{os.statvfs(path).f_fsid:x}",
         "mounted at": str(mount.point),
         "mount source": _LOGIN.sub("//", mount.source),
-        "root changed": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="microseconds"),
+        "root changed": moment(path.stat().st_mtime),
         "generation": str(within.changed) if within else "",
     }
-    return {name: fact for name, fact in facts.items() if fact}
+    # A record is JSON, and what is mounted may have any bytes in its name.
+    return {name: os.fsencode(fact).decode(errors="backslashreplace") for name, fact in facts.items() if fact}
+
+
+def _subvolume_around(path: Path) -> Subvolume | None:
+    for above in (path, *path.parents):
+        with suppress(PermissionError):  # one may pass through a folder that one may not open
+            if (tree := subvolume.look(above)) is not None:
+                return tree
+    return None
+
+
+def moment(seconds: float) -> str:
+    """Write a time as people read it, in UTC; one that no calendar has in seconds since 1970."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    except (OverflowError, ValueError):
+        return f"{seconds:.0f} s"
 
 
 # -- snapshots of the owner ----------------------------------------------------------------------------
@@ -102,10 +125,12 @@ def _matching(path: Path, existing: str) -> Iterator[tuple[tuple[object, ...], P
 
 
 def _names(path: Path) -> list[str]:
+    """Give the names of the owner's snapshots; a record could not say those that are not UTF-8."""
     try:
-        return sorted(os.listdir(path / LINK))
+        found = os.listdir(path / LINK)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    return sorted(name for name in found if name.isprintable())
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:

@@ -287,6 +287,8 @@ class MemoryDriver:
 
     def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
         """See `Driver.restore`."""
+        if self._data:
+            raise VolumeRefused(f"{live} holds data")
         self.read_back(name)
         self._require_own(live)
         built = self._storage.place("trash", secrets.token_hex(8))

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from ci_mlsnap.errors import NoSuchVersion, SnapshotHeld, VolumeMissing
+from ci_mlsnap.errors import NoSuchVersion, SnapshotHeld, VolumeMissing, VolumeRefused
 from ci_mlsnap.testing.ground import FIRST, PROJECT, SECOND, DataUnderTest, every_stat, look, pin, write
 
 __all__ = ["DataContract"]
@@ -40,6 +40,15 @@ class DataContract:
         assert look(data.driver.view(FIRST), write_bits=False) == before
         assert found.marker is not None and found.marker.model == ""
         data.reopen().read_back(FIRST)
+
+    def test_data_is_never_brought_back_in_its_place(self, data: DataUnderTest) -> None:
+        _ready(data)
+        pin(data.driver, data.live, FIRST)
+        write(data.live, {"labels.csv": b"newer"})
+        before = every_stat(data.live)
+        with pytest.raises(VolumeRefused):
+            data.driver.restore(FIRST, data.live)
+        assert every_stat(data.live) == before
 
     def test_data_that_did_not_change_has_the_token_that_it_had(self, data: DataUnderTest) -> None:
         _ready(data)
