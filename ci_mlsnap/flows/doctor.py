@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ci_mlsnap.domain.texts import counted, size
-from ci_mlsnap.errors import MlsnapError, NotARepository
+from ci_mlsnap.errors import MlsnapError, NotARepository, TrainingUnisolated
 from ci_mlsnap.flows import pinning
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import look
 from ci_mlsnap.flows.planning import dirty_paths
 from ci_mlsnap.state.journal import open_runs
 from ci_mlsnap.state.outbox import Outbox
+from ci_mlsnap.training.isolation import Isolation, choose_isolation
 
 SCARCE = 0.1
 """The part of a file system that should stay free."""
@@ -36,7 +37,7 @@ def examine(open_project: Callable[[], Project]) -> list[Finding]:
     except MlsnapError as error:
         topic = "git" if isinstance(error, NotARepository) else error.slug
         return [Finding(topic=topic, state="bad", text=error.what, hint=error.hint or error.why)]
-    checks = (_git, _event, _settings, _training, _volume, _live, _data, _token, _unfinished)
+    checks = (_git, _event, _settings, _training, _volume, _live, _data, _token, _isolation, _unfinished)
     return [finding for check in checks for finding in _guarded(check, project)]
 
 
@@ -144,6 +145,19 @@ def _token(project: Project) -> Iterator[Finding]:
         yield Finding(topic="status", state="bad", text=obstacle)
     else:
         yield Finding(topic="status", state="ok", text=f"the token may post to {project.repository_name}")
+
+
+def _isolation(project: Project) -> Iterator[Finding]:
+    try:
+        isolation = choose_isolation(project.hands.environ, trusted=False)
+    except TrainingUnisolated as error:
+        text = f"`mlsnap run` is refused here, its phases are not: {error.why}"
+        hint = "give the token to `mlsnap begin` and `conclude` only, or run as an ordinary user"
+        yield Finding(topic="isolation", state="note", text=text, hint=hint)
+        return
+    if isolation is not None:
+        state: Literal["ok", "note"] = "ok" if isolation is Isolation.NAMESPACE else "note"
+        yield Finding(topic="isolation", state=state, text=f"of training in `mlsnap run`: {isolation}")
 
 
 def _unfinished(project: Project) -> Iterator[Finding]:

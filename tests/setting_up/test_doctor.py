@@ -27,11 +27,10 @@ def _pushed(place: Place, **payload: Any) -> dict[str, str]:
 
 def test_a_healthy_place_has_nothing_bad_and_says_what_was_looked_at(told: Place) -> None:
     screen = told.doctor()
-    assert {finding["state"] for finding in screen.findings} == {"ok"} | (
-        {"note"} if screen.of("space")["state"] == "note" else set()
-    )
+    of_the_machine = {screen.of(topic)["state"] for topic in ("space", "isolation")}
+    assert {finding["state"] for finding in screen.findings} == {"ok"} | of_the_machine
     topics = [finding["topic"] for finding in screen.findings]
-    assert topics == ["git", "event", "settings", "volume", "way", "space", "snapshots", "status"]
+    assert topics == ["git", "event", "settings", "volume", "way", "space", "snapshots", "status", "isolation"]
     assert screen.of("status")["text"] == f"the token may post to {REPOSITORY}"
     assert screen.of("way")["text"].startswith("copy on ")
     assert screen.of("snapshots")["text"] == "0 of ours, 0 foreign"
@@ -214,6 +213,13 @@ def test_a_forge_that_does_not_answer_as_one_is_found(told: Place, forge: GitHub
     screen = told.doctor(expect=20)
     assert screen.bad == ["token"]
     assert screen.of("token")["hint"]
+
+
+def test_what_keeps_training_from_the_token_is_said(told: Place) -> None:
+    assert told.doctor().of("isolation")["text"] in {
+        "of training in `mlsnap run`: own process namespace",
+        "of training in `mlsnap run`: non-dumpable parent",
+    }
 
 
 def test_doctor_posts_nothing(told: Place, forge: GitHubLookAlike) -> None:
