@@ -91,7 +91,7 @@ def moment(seconds: float) -> str:
     """Write a time as people read it, in UTC; one that no calendar has in seconds since 1970."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
-    except (OverflowError, ValueError):
+    except (OverflowError, ValueError, OSError):
         return f"{seconds:.0f} s"
 
 
