@@ -87,21 +87,21 @@ class BtrfsWay:
                 raise
         return True
 
-    def finish(self, partial: Path) -> None:
+    def finish(self, partial: Path, inventory: Inventory) -> None:
         """See `Way.finish`. The kernel makes all durable when it changes the flag."""
+        if self._look(partial) is None:
+            self.plain.finish(partial, inventory)
+            return
         with storage_errors("the snapshot cannot be made read-only"):
-            if subvolume.look(partial) is None:
-                self.plain.finish(partial)
-            else:
-                subvolume.set_read_only(partial, read_only=True)
+            subvolume.set_read_only(partial, read_only=True)
+        tree = self._look(partial)
+        if tree is not None:
+            self._trees.remember_change(tree)
 
     def sealed(self, partial: Path, inventory: Inventory) -> None:
         """See `Way.sealed`."""
-        tree = self._look(partial)
-        if tree is None:
+        if self._look(partial) is None:
             self.plain.sealed(partial, inventory)
-        else:
-            self._trees.remember_change(tree)
 
     @property
     def _trees(self) -> SealedTrees:

@@ -106,7 +106,7 @@ class CopyWay:
         """See `Way.make`."""
         make_folder(tree)
 
-    def finish(self, partial: Path) -> None:
+    def finish(self, partial: Path, inventory: Inventory) -> None:
         """See `Way.finish`."""
         sync_file_system(partial)
 

@@ -193,7 +193,7 @@ class LocalDriver:
                     f"what was frozen for {marker.name} is gone", safe="nothing was published", hint="run again"
                 )
             self._shelf.prepare(partial, manifest)
-            self._way.finish(partial)
+            self._way.finish(partial, frozen.inventory)
             with self._store.locked():
                 found = self._shelf.existing(marker)
                 if found is None:

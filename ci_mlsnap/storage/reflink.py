@@ -59,19 +59,17 @@ class ReflinkWay:
                 remember(self.store.state, source, copied.known, youngest=youngest)
         return Taken(inventory=copied.inventory, copied_bytes=copied.copied_bytes)
 
-    def finish(self, partial: Path) -> None:
+    def finish(self, partial: Path, inventory: Inventory) -> None:
         """See `Way.finish`."""
         sync_file_system(partial)
+        if inventory.entries:
+            digests = {entry.path: entry.sha256 for entry in inventory.entries if entry.kind == "file"}
+            files = (found for found in walk(partial) if found.kind == "file")
+            lines = {found.path: line_of(found.stat, digests[found.path]) for found in files}
+            self._trees.remember_files(os.lstat(partial).st_ino, lines)
 
     def sealed(self, partial: Path, inventory: Inventory) -> None:
-        """See `Way.sealed`."""
-        if not inventory.entries:
-            return
-        digests = {entry.path: entry.sha256 for entry in inventory.entries if entry.kind == "file"}
-        lines = {
-            found.path: line_of(found.stat, digests[found.path]) for found in walk(partial) if found.kind == "file"
-        }
-        self._trees.remember_files(os.lstat(partial).st_ino, lines)
+        """See `Way.sealed`: snapshots share no file, only blocks."""
 
     @property
     def _trees(self) -> SealedTrees:

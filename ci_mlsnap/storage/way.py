@@ -60,11 +60,14 @@ class Way(Protocol):
         All but its root is read-only then. Raises `TreeUnsupported`, `LinkEscapes`, `LateWriter`, `StorageFull`.
         """
 
-    def finish(self, partial: Path) -> None:
-        """Make a tree durable that has its seal, and read-only where that is enforced; no lock is held."""
+    def finish(self, partial: Path, inventory: Inventory) -> None:
+        """Make a tree durable that has its seal, and read-only where that is enforced; no lock is held.
+
+        What makes a later look at it cheaper is remembered here, as far as it takes no lock.
+        """
 
     def sealed(self, partial: Path, inventory: Inventory) -> None:
-        """Remember the files of a tree that becomes a snapshot; the store lock is held."""
+        """Remember what snapshots share with a tree that becomes one; the store lock is held, for milliseconds."""
 
     def state_of(self, tree: Path) -> str:
         """Give a text that is another one after any write to the tree, without a walk; empty where there is none.
