@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,9 @@ FILE_SYSTEMS: tuple[FileSystem, ...] = ("ext4", "xfs", "btrfs")
 
 POINTS = 60 if IN_CI else 12
 """How many points of a scenario are tried at least."""
+SEED = os.environ.get("MLSNAP_CAMPAIGN_SEED", "1")
+"""What chooses the points where not all are tried."""
+
 ALL_POINTS = os.environ.get("MLSNAP_CAMPAIGN") == "full"
 """Try all points with all faults, which takes hours; CONTRIBUTING.md says how."""
 
@@ -221,6 +225,13 @@ def runs(pid: int) -> bool:
         return False
 
 
+def sample(points: Sequence[int], number: int, *, of: str) -> list[int]:
+    """Choose so many of the points by the campaign's seed; all of them where all are to be tried."""
+    if ALL_POINTS or len(points) <= number:
+        return list(points)
+    return sorted(random.Random(f"{SEED} {of}").sample(points, number))
+
+
 def points(total: int, part: int = 0, parts: int = 1, *, most: int = POINTS) -> Iterator[int]:
     """Give the effects, of so many, before which this part of a test kills."""
     step = 1 if ALL_POINTS else max(1, total // most)
@@ -242,17 +253,20 @@ def launcher() -> Iterator[Launcher]:
 
 @pytest.fixture
 def make_stage(tmp_path: Path, launcher: Launcher) -> Iterator[Callable[..., Stage]]:
-    """Give `make_stage(shared=…)`: a private volume, or a shared one with a view, and a first commit."""
+    """Give `make_stage(shared=…)`: a private volume, or a shared one with a view, and a first commit.
+
+    All that can be lost is on the `ground`.
+    """
     with ExitStack() as stack:
         started = stack.enter_context(ExitStack())
         server = stack.enter_context(GitHubLookAlike(tokens={TOKEN: "write"}, repositories=[REPOSITORY]))
 
-        def make(*, shared: bool = False, settings: str = "") -> Stage:
-            repository = GitRepository(path=tmp_path / "checkout")
+        def make(*, shared: bool = False, settings: str = "", ground: Path = tmp_path) -> Stage:
+            repository = GitRepository(path=ground / "checkout")
             repository.path.mkdir()
             repository.git("init", "--quiet", "--initial-branch=main")
-            volume = tmp_path / "shared" / "digits" if shared else repository.path / "models"
-            store = tmp_path / "store" if shared else repository.path / ".git" / "mlsnap" / "models"
+            volume = ground / "shared" / "digits" if shared else repository.path / "models"
+            store = ground / "store" if shared else repository.path / ".git" / "mlsnap" / "models"
             lines = [
                 'train = "sh train.sh"',
                 "[volumes.models]",
