@@ -201,7 +201,7 @@ def sockets() -> Iterator[bytes]:
     listed = read("/proc/net/unix")
     yield listed
     for name in {line.split()[-1].decode() for line in listed.splitlines()[1:] if len(line.split()) == 8}:
-        if "mlsnap" in name:
+        if "mlsnap" in os.path.basename(name):
             yield SECRET.encode()  # we open none; one that is there needs a look
     agent = os.environ.get("SSH_AUTH_SOCK")
     if agent:

@@ -9,6 +9,7 @@ import secrets
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,9 @@ def make_nest(needs_root: None, open_folder: Path) -> Iterator[Callable[..., Nes
             repository.git("remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
             home.mkdir()
             temporary.mkdir()
+            agent = stack.enter_context(socket.socket(socket.AF_UNIX))
+            agent.bind(str(open_folder / "agent"))
+            agent.listen()
             for path in (open_folder, *open_folder.rglob("*")):
                 os.lchown(path, user, user)
             return Nest(
@@ -161,6 +165,7 @@ def make_nest(needs_root: None, open_folder: Path) -> Iterator[Callable[..., Nes
                     "AWS_SECRET_ACCESS_KEY": secret,
                     "NOBODY_KNOWS_THIS_NAME": secret,
                     "DATABASE_URL": f"postgres://ada:{secret}@db.example/digits",
+                    "SSH_AUTH_SOCK": str(open_folder / "agent"),
                     "HTTPS_PROXY": f"http://ada:{secret}@proxy.example:3128",
                 },
             )
