@@ -21,7 +21,7 @@ from ci_mlsnap.domain import plan as plans
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.durable import lines
-from ci_mlsnap.durable.atomic import fsync_folder, make_folder, storage_errors, write_atomically
+from ci_mlsnap.durable.atomic import fsync_folder, make_folder, open_shared, storage_errors, write_atomically
 from ci_mlsnap.errors import IntegrityDamage, NoSuchVersion, UsageError
 from ci_mlsnap.state import documents
 
@@ -48,6 +48,11 @@ Event = Literal[
 ENDINGS = frozenset({"concluded", "failed", "abandoned"})
 
 _RUN_ID = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}")
+_RESERVE = "reserve"
+_RESERVED = 512 << 10
+"""Bytes that are set aside while a run trains: enough for what its end writes, when training left no other."""
+_AFTER_TRAINING = frozenset({"trained", *ENDINGS})
+
 _ENDED = "ended"
 """A file beside the journal of an ended run, so that looking for open runs need not read every journal."""
 
@@ -115,9 +120,16 @@ class Run:
         return self.folder.parent.parent
 
     def note(self, event: Event, **facts: object) -> None:
-        """Add a line, durably, before this returns. Raises `StorageFailed`, `IntegrityDamage`."""
+        """Add a line, durably, before this returns. Raises `StorageFailed`, `IntegrityDamage`.
+
+        Training may fill the disk: from its start on space is set aside, with which the run can be ended.
+        """
         if event not in get_args(Event):
             raise UsageError(f"{event[:60]!r} is no event of a run")
+        if event == "training":
+            _set_aside(self.folder / _RESERVE)
+        elif event in _AFTER_TRAINING:
+            _give_up(self.folder / _RESERVE)
         lines.append(self.folder / "journal", {"event": event, "facts": facts})
         if event in ENDINGS:
             write_atomically(self.folder / _ENDED, b"")
@@ -184,6 +196,21 @@ def _publish(beside: Path, folder: Path) -> None:
         # A folder with something in it is never replaced by a rename: two runs of one id cannot both win.
         os.rename(beside, folder)
     fsync_folder(folder.parent)
+
+
+def _set_aside(reserve: Path) -> None:
+    """Take space while there is some; a run without it ends worse on a full disk, and as well elsewhere."""
+    with suppress(OSError):
+        file = open_shared(reserve, os.O_WRONLY)
+        try:
+            os.posix_fallocate(file, 0, _RESERVED)
+        finally:
+            os.close(file)
+
+
+def _give_up(reserve: Path) -> None:
+    with suppress(OSError):
+        os.unlink(reserve)
 
 
 def _discard(beside: Path) -> None:

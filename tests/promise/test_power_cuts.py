@@ -29,7 +29,7 @@ LOSING = [
     else (fs, cut)
     for fs, cut in GROUNDS
 ]
-"""The grounds, with one on which a version can lose its manifest: a change of the read-only flag writes no data."""
+"""The grounds; on btrfs a version can lose its manifest, since the change of the read-only flag writes no data."""
 PARTS = 2
 """The points of one ground are spread over so many tests, which xdist spreads over processors."""
 
