@@ -1,4 +1,4 @@
-"""Killed before any of its effects, a run leaves no pin that nobody holds, and no version without its data."""
+"""Killed or failed by its disks at any effect, a run leaves no pin without a holder, no version without data."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ci_mlsnap.errors import ExitCode
 from ci_mlsnap.testing.ground import every_stat, write
 from ci_mlsnap.trees import subvolume
 from tests.conftest import LoopMount
-from tests.promise.conftest import Done, Stage, points
+from tests.promise.conftest import POINTS, Done, Stage, points
+from tests.promise.faults import Fault
 from tests.promise.test_kills import KILLED, SLICES
 
 TRAIN = """\
@@ -20,6 +22,11 @@ set -eu
 cp "$MLSNAP_DATA_IMAGES/labels.csv" "$MLSNAP_MODEL_DIR/learnt"
 cp weights.txt "$MLSNAP_MODEL_DIR/model.bin"
 """
+
+SAID = {ExitCode.TRAINING_FAILED, ExitCode.STORAGE_FAILED, ExitCode.STORAGE_UNKNOWN, ExitCode.ANNOUNCING_QUEUED}
+"""How a run may end when a disk fails it; training has the same disks."""
+HARNESS = 3
+"""The first effects are those of the test's own harness, which opens the files for what the command says."""
 
 
 @pytest.fixture
@@ -65,11 +72,36 @@ def test_a_failing_run_that_is_killed_leaves_no_pin(make_stage: Callable[..., St
         assert pins(images) == set()
 
 
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS"])
+def test_a_run_whose_disks_fail_it_says_so_and_leaves_each_version_with_its_data(
+    make_stage: Callable[..., Stage], images: Path, error: str
+) -> None:
+    stage = make_stage(shared=True, settings=f'[volumes.images]\nrole = "data"\npath = "{images}"\n')
+    stage.train_with(TRAIN)
+    total = len(rehearsed(stage, images).effects)
+    for point in (point for point in points(total, most=POINTS // 2) if point > HARNESS):
+        sha = changed(stage, images, f"{error} at {point}")
+        struck = stage.mlsnap("run", fault=Fault(kind="error", at=point, error=error))
+        assert struck.code in (0, *SAID) or could_not_say_it(struck), struck.text
+        require_data(stage, images)
+        again = stage.mlsnap("run")
+        assert again.code == 0, f"{error} at effect {point}\n{struck.text}\n{again.text}"
+        stage.require_truth()
+        assert len(stage.versions(sha)) == 1
+        assert pins(images) == require_data(stage, images)
+
+
 def rehearsed(stage: Stage, images: Path, code: int = 0) -> Done:
     changed(stage, images, "rehearsal")
     done = stage.mlsnap("run")
     assert done.code == code, done.text
     return done
+
+
+def could_not_say_it(done: Done) -> bool:
+    """Tell whether what failed was the saying itself: the harness has the command's output in a file."""
+    struck = done.effects[done.outcome.first - 1] if done.outcome.first else ""
+    return "/stderr " in struck or "/stdout " in struck
 
 
 def changed(stage: Stage, images: Path, text: str) -> str:
