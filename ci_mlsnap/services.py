@@ -88,8 +88,11 @@ def isolate_training(hands: Hands, *, trusted: bool) -> Isolation | None:
     loaded before it.
     """
     isolation = choose_isolation(hands.environ, trusted=trusted)
-    if isolation is not None and hands.build.name:
-        load_markdown(SUMMARY)
+    if isolation is not None:
+        import concurrent.futures.thread  # noqa: F401 - what copies a tree wants it, elsewhere at the last moment
+
+        if hands.build.name:
+            load_markdown(SUMMARY)
     return isolation
 
 
