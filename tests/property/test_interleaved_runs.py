@@ -161,7 +161,9 @@ def both_of_one_commit(seed: int) -> None:
 def two_commits(seed: int, *, shared: bool) -> None:
     with staged(seed, shared=shared) as stage:
         newer = stage.world.history.make("main")
-        one, other = stage.runs("older", stage.first), stage.runs("newer", newer)
+        one, begins_after = stage.runs("older", stage.first), stage.dice.randrange(250)
+        stage.turns.play(until=lambda: one.turns >= begins_after)
+        other = stage.runs("newer", newer)
         stage.turns.play()
         assert [(actor.ended or {}).get("outcome") for actor in (one, other)] == ["good"] * 2, said(one, other)
         assert stage.versions(stage.first) == [stage.first]

@@ -336,6 +336,12 @@ class Work(RuleBasedStateMachine):
                 assert not parsed.is_version or [commit for commit, _ in models] == [parsed.sha]
 
     @invariant()
+    def each_version_has_a_number_of_its_own(self) -> None:
+        whole = [name for name, seen in self.seen.items() if not seen.rotten]
+        numbers = [self.world.driver().manifest_header(SnapshotName.parse(name)).sequence for name in whole]
+        assert len(set(numbers)) == len(numbers)
+
+    @invariant()
     def what_is_foreign_is_as_it_was(self) -> None:
         for name, facts in self.foreign.items():
             assert everything_of(self.world.store / "snapshots" / name) == facts
