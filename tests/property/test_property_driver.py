@@ -42,6 +42,7 @@ Tree = dict[str, bytes]
 Outcome = Literal["done", "crashed"] | type[MlsnapError]
 
 NAMES = [SnapshotName(sha=digit * 40, attempt=attempt) for digit in "ab" for attempt in (1, 2)]
+LEDGER = "ml/.mlsnap/digits/state/ledger"
 FILES = ("model.bin", "layers/one", "layers/two")
 CONTENTS = (b"", b"first weights", b"other weights", b"longer " * 20)
 
@@ -365,6 +366,31 @@ class Volume(RuleBasedStateMachine):
             if shared.is_file() and os.path.samestat(shared.stat(), rotting):
                 self.sealed[other].rotten ^= {file}
         self.under_test.damage(SnapshotName.parse(name), file)
+
+    @precondition(lambda self: len(self._ledger()) > 1)
+    @rule(line=numbers, place=st.integers(0, 10_000), bit=st.integers(0, 7))
+    def a_bit_of_the_ledger_rots(self, line: int, place: int, bit: int) -> None:
+        """And is mended. Until then nothing is believed and nothing is done; what only reads says so too.
+
+        Each line is held by the one after it, so that the last one is held by its snapshot alone.
+        """
+        ledger = self.folder / LEDGER
+        before, lines = ledger.read_bytes(), self._ledger()
+        number = line % (len(lines) - 1)
+        at = sum(map(len, lines[:number])) + place % len(lines[number])
+        ledger.write_bytes(before[:at] + bytes([before[at] ^ (1 << bit)]) + before[at + 1 :])
+        driver, name = self.under_test.reopen(), self.one_of_ours(line)
+        deeds: list[Callable[[], object]] = [driver.list, driver.used_names, lambda: driver.get(name)]
+        deeds += [lambda: driver.delete(name), lambda: driver.restore(name, self.under_test.live)]
+        for deed in deeds:
+            with pytest.raises(errors.IntegrityDamage):
+                deed()
+        ledger.write_bytes(before)
+
+    def _ledger(self) -> list[bytes]:
+        """Give the ledger's lines; a driver that keeps its books in memory has none."""
+        ledger = self.folder / LEDGER
+        return ledger.read_bytes().splitlines(keepends=True) if ledger.is_file() else []
 
     # -- what is always true ---------------------------------------------------------------------------
 
