@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,7 @@ from ci_mlsnap.domain.names import SnapshotName, is_label
 from ci_mlsnap.durable.atomic import refuse_unsafe
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import UsageError, VolumeRefused
-from ci_mlsnap.ports import Frozen, Restored, Snapshot
+from ci_mlsnap.ports import Frozen, Restored
 from ci_mlsnap.storage.btrfs import refuse_nested, state_at_snapshot
 from ci_mlsnap.storage.layout import FORMAT, StoreRecord, new_token
 from ci_mlsnap.storage.local import LocalDriver
@@ -75,13 +74,6 @@ class LocalData(LocalDriver):
                 refuse_nested(source)
                 state = state_at_snapshot(source, partial)
         return Frozen(token=token, path=partial, inventory=inventory_of(()), copied_bytes=0, state=state)
-
-    def get(self, name: SnapshotName) -> Snapshot | None:
-        """See `Driver.get`: the native id is the subvolume's UUID, which it keeps wherever it goes."""
-        found = super().get(name)
-        with storage_errors("the snapshot cannot be looked at"):
-            tree = subvolume.look(self._store.snapshots / str(name)) if found else None
-        return replace(found, native_id=tree.uuid) if found and tree else found
 
     def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
         """Refuse: raises `VolumeRefused`."""

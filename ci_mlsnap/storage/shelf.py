@@ -87,7 +87,8 @@ class Shelf:
 
     def _native(self, name: str, found: os.stat_result) -> str:
         """Say what the file system calls a snapshot: a subvolume's UUID, else the inode of its root."""
-        tree = subvolume.look(self.store.snapshots / name) if subvolume.is_subvolume_root(found) else None
+        with storage_errors("the snapshot cannot be looked at"):
+            tree = subvolume.look(self.store.snapshots / name) if subvolume.is_subvolume_root(found) else None
         return tree.uuid if tree else str(found.st_ino)
 
     def place(self, name: SnapshotName) -> Path:
