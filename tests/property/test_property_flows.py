@@ -97,7 +97,7 @@ class Work(RuleBasedStateMachine):
     def act(self, deed: Callable[[], object], crash: int = 0) -> Outcome:
         """Do something in a process that may end on the way, and ends in any case when it is done."""
         process = self.world.now_running
-        before = self._picture() if not self._open() else None
+        before = self._picture() if self._rests() else None
         try:
             with crashing(0 if self.in_memory else crash):
                 deed()
@@ -123,6 +123,11 @@ class Work(RuleBasedStateMachine):
         assert set(self.seen) <= set(ours)
         for name, marker in ours.items():
             assert self.seen.setdefault(name, Seen(marker=marker)).marker == marker
+
+    def _rests(self) -> bool:
+        """Tell whether nothing is left that the next command would bring to rest first."""
+        driver = self.world.driver()
+        return not (self._open() or driver.trash() or driver.unfinished())
 
     def _open(self) -> list[Run]:
         return open_runs(self.world.driver().state_folder())
