@@ -94,6 +94,8 @@ _CREATING = os.O_CREAT | os.O_TRUNC
 _WRITING = os.O_WRONLY | os.O_RDWR | _CREATING
 _CLONING_IOCTLS = 0x94
 """The letter of all ioctls that share extents or handle subvolumes."""
+_READS = 1 << 31
+"""The bit of those that give an answer: they only look."""
 _HERE = -100
 _SHOWN = 120
 _STATELESS = ("pipe:", "anon_inode:", "socket:", "/dev/null", "/dev/tty", "/dev/pts/")
@@ -149,7 +151,7 @@ def _program() -> Iterator[bytes]:
         elif name == "ioctl":
             yield _step(0x15, number, 0, 6)
             yield _step(0x20, 16 + 8)
-            yield _step(0x54, 0xFF00)
+            yield _step(0x54, _READS | 0xFF00)
             yield _step(0x15, _CLONING_IOCTLS << 8, 0, 1)
             yield ask
             yield allow
