@@ -6,9 +6,10 @@ Adapters translate and decide nothing; their library's types and exceptions stop
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
+
+import msgspec
 
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.manifest import Inventory, Manifest, ManifestHeader
@@ -18,8 +19,7 @@ from ci_mlsnap.domain.status import CommitStatus
 # -- storage -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Capabilities:
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a driver can do, as a value. `way` names how it snapshots; `instant` is true when the time does
     not grow with the volume's size; `enforced_read_only` when even the owner cannot write to a snapshot; `shares`
     when what is frozen or cloned needs no space of its own until it is written to."""
@@ -32,8 +32,7 @@ class Capabilities:
     shares: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Probe:
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """What a driver found about its volume, for preflight and `doctor`. Sizes in bytes.
 
     `faster` is what a person can do for a way that takes less time; empty when there is nothing to do.
@@ -51,8 +50,7 @@ class Probe:
     faster: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot as the storage knows it. `marker` is None for a foreign one, of which nothing else is said."""
 
     name: str
@@ -61,8 +59,7 @@ class Snapshot:
     holds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Frozen:
+class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     """An unnamed, private, unchanging copy of a live tree with its inventory; visible to nobody until sealed.
 
     `token` finds it again after a crash. `copied_bytes` were written anew. `state` is the source's at that
@@ -76,8 +73,7 @@ class Frozen:
     state: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataSeen:
+class DataSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What a data volume holds at a moment, told without a walk.
 
     `path` is where that is read: the live tree, or its owner's snapshot `name`. `token` stays the same as long as
@@ -92,11 +88,10 @@ class DataSeen:
     exact: bool
     name: str = ""
     native_id: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore did: by `swap` the displaced tree stands at `displaced`, by `sync` files were replaced.
 
     `state` is the live tree's just before it was put in place, as `Driver.state_of` gives it."""
@@ -235,8 +230,7 @@ class Driver(Protocol):
 # -- forge -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """What the forge answered to a status."""
 
     url: str = ""
@@ -285,8 +279,7 @@ class Build(Protocol):
 # -- repository --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommitFacts:
+class CommitFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What git says of a commit. `subject` is a stranger's text; `time` is the committer's, ISO 8601."""
 
     sha: str
@@ -345,15 +338,14 @@ class Repository(Protocol):
 # -- progress ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One line of progress: a step's name, how it ended, what it found, how long it took in seconds."""
 
     name: str
     state: Literal["ok", "note", "missed", "failed", "waiting"]
     text: str
     seconds: float | None = None
-    details: tuple[str, ...] = field(default=())
+    details: tuple[str, ...] = msgspec.field(default=())
 
 
 class Progress(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
@@ -44,8 +43,7 @@ TOKEN_VARIABLES = ("MLSNAP_GITHUB_TOKEN", "GITHUB_TOKEN")
 ProgressFor = Callable[[Build], Progress]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Site:
+class Site(msgspec.Struct, frozen=True, kw_only=True):
     """What the process was started with: the folder that is meant, the environment, how progress is shown, and
     the `log` that the CI reads (None: stdout)."""
 

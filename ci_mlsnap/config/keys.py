@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from ci_mlsnap.config import kinds
 from ci_mlsnap.config.kinds import Kind
@@ -14,8 +15,7 @@ KeyPath = tuple[str, ...]
 """A key with its tables: `("gates", "accuracy", "min")`. In the table of keys `*` stands for a name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, kw_only=True):
     """One key. `level` is the least trusted level that may set it; `only_less` lets the tested commit of a
     change request lower the value but never raise it. `default` and `example` are for the reference."""
 

@@ -6,8 +6,9 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import msgspec
 
 from ci_mlsnap.config.durations import seconds
 from ci_mlsnap.domain.names import is_label, is_project
@@ -18,8 +19,7 @@ class WrongValue(Exception):
     """The value is not of the kind. The text says what is wrong with it, and never quotes it whole."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of value. `read` gives the value in its final type or raises `WrongValue`."""
 
     accepts: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar
+
+import msgspec
 
 from ci_mlsnap.config import keys
 from ci_mlsnap.config.keys import Key, KeyPath
@@ -20,16 +21,14 @@ from ci_mlsnap.errors import ConfigLevel
 TOKEN_VARIABLES = "MLSNAP_GITHUB_TOKEN or GITHUB_TOKEN"  # noqa: S105 - names of variables, no secret
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """A value of its final type, and where it was read."""
 
     value: object
     origin: Origin
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layer:
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """What one source sets. `problems` are raised by `settle`, together with those of all other layers."""
 
     level: ClassVar[Level]
@@ -45,32 +44,31 @@ class Layer:
                 raise ConfigLevel(f"{keys.shown(path)} may not be set by {self.level.shown}")
 
 
-class OperatorLayer(Layer):
+class OperatorLayer(Layer, frozen=True):
     """Of whoever runs the machine or the CI job."""
 
     level = may_hold = Level.OPERATOR
 
 
-class RepositoryLayer(Layer):
+class RepositoryLayer(Layer, frozen=True):
     """Of the repository's file at a commit that is in the repository."""
 
     level = may_hold = Level.REPOSITORY
 
 
-class ChangeRequestLayer(Layer):
+class ChangeRequestLayer(Layer, frozen=True):
     """Of the file at the tested commit of a change request: proposals, few of which `settle` lets count."""
 
     level = Level.TESTED
     may_hold = Level.REPOSITORY
 
 
-@dataclass(kw_only=True)
-class Gathering:
+class Gathering(msgspec.Struct, kw_only=True):
     """Settings and problems of one source while it is read; `level` is the highest that its keys may have."""
 
     level: Level
-    settings: dict[KeyPath, Setting] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    settings: dict[KeyPath, Setting] = msgspec.field(default_factory=dict)
+    problems: list[Problem] = msgspec.field(default_factory=list)
 
     def table(
         self, table: Mapping[str, object], place: Origin, lines: Mapping[KeyPath, int], above: KeyPath = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from ci_mlsnap.config.levels import Origin
 from ci_mlsnap.domain.status import cut, one_line
@@ -12,8 +13,7 @@ from ci_mlsnap.errors import ConfigInvalid, ConfigLevel
 MOST_TOLD = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong: where, at which key, what, and the way out. `misplaced` says that the key
     stands at a level that may not set it."""
 

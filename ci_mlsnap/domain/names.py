@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Self
+
+import msgspec
 
 from ci_mlsnap.errors import UsageError
 
@@ -43,8 +44,7 @@ def is_project(text: str) -> bool:
     return len(text) <= 255 and _PROJECT.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
-class SnapshotName:
+class SnapshotName(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """The only names that ever reach a driver: `<sha>`, `<sha>.2`, `<sha>-dirty-<8 hex>`, `<sha>-keep-<n>`.
 
     `attempt` counts from 1; the first attempt has the bare SHA as its name.
@@ -95,8 +95,7 @@ class SnapshotName:
         return cls.parse(text) if _SNAPSHOT.fullmatch(text) else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Marker:
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """What a snapshot's native comment says, so that ours are told from foreign ones.
 
     Within `MARKER_LIMIT` characters: a project id that would not fit is written as `~` and the first

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -19,8 +18,7 @@ from ci_mlsnap.domain.versions import Answer, Version
 from ci_mlsnap.errors import DirtyTree, ForkRefused, UsageError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the person or the CI asked for beyond the settings. `nonce`: 8 random hex digits for a dirty run."""
 
     retrain: bool = False
@@ -28,8 +26,7 @@ class Wishes:
     nonce: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that decide."""
 
     project: str
@@ -43,8 +40,7 @@ class Rules:
     repository: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. `ancestors` and `base_commits` are newest first; `ancestors` has not the commit itself.
 
     `data` is what each data volume holds now, None where that is no matter. `head` is what the checkout holds,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ LOCK_WAIT = 30.0
 _BLOCK = 65536
 
 
-@dataclass(frozen=True, kw_only=True)
-class Damage:
+class Damage(msgspec.Struct, frozen=True, kw_only=True):
     """The torn end of a log: the number that its line would have had, and its length in bytes."""
 
     line: int

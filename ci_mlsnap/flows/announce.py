@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+
+import msgspec
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
@@ -13,8 +14,7 @@ from ci_mlsnap.ports import Driver, Step
 from ci_mlsnap.state.outbox import Outbox
 
 
-@dataclass(frozen=True, kw_only=True)
-class Announced:
+class Announced(msgspec.Struct, frozen=True, kw_only=True):
     """Contexts that were sent, that wait, and that the forge will never take; and why not all were sent."""
 
     sent: tuple[str, ...] = ()

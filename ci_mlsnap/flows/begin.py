@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain import announcing
 from ci_mlsnap.domain import plan as plans
@@ -25,8 +26,7 @@ from ci_mlsnap.state.journal import Run
 from ci_mlsnap.trees.fingerprint import fingerprint
 
 
-@dataclass(frozen=True, kw_only=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """What `begin` left: the plan with its digest, and the open run, None when there is nothing to do."""
 
     plan: Plan

@@ -7,9 +7,10 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap import __version__
 from ci_mlsnap.config.settings import Settings
@@ -17,8 +18,7 @@ from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.ports import Build, Driver, Forge, Progress, Repository
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a person or a CI asks of a run, beyond the settings."""
 
     command: tuple[str, ...] = ()
@@ -27,8 +27,7 @@ class Request:
     break_lease: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Announcer:
+class Announcer(msgspec.Struct, frozen=True, kw_only=True):
     """Where statuses go: the forge, or `silence`, the reason why nowhere.
 
     `hasty` is the same forge for a run that is being stopped: one request, since the CI kills us soon.
@@ -39,8 +38,7 @@ class Announcer:
     silence: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Waits in seconds, as parameters so that tests need not wait."""
 
     lease_ttl: float = 600.0
@@ -54,8 +52,7 @@ class Timing:
     workspace_kept: float = 7 * 86400.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hands:
+class Hands(msgspec.Struct, frozen=True, kw_only=True):
     """What a phase needs to act on a plan; nothing here reads the checkout."""
 
     build: Build
@@ -68,7 +65,7 @@ class Hands:
     pointers: Path
     """The folder where phases of one build find their open run."""
     environ: Mapping[str, str]
-    timing: Timing = field(default_factory=Timing)
+    timing: Timing = msgspec.field(default_factory=Timing)
     clock: Callable[[], float] = time.time
 
     def owner(self) -> str:
@@ -80,8 +77,7 @@ class Hands:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Project:
+class Project(msgspec.Struct, frozen=True, kw_only=True):
     """A checkout with its settings and its volume, for the commands that look at git."""
 
     hands: Hands

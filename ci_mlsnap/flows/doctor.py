@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.errors import MlsnapError, NotARepository, TrainingUnisolated
@@ -20,8 +21,7 @@ SCARCE = 0.1
 """The part of a file system that should stay free."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the screen; `bad` would stop a run, a `note` is worth knowing."""
 
     topic: str

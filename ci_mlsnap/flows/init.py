@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.config.read import PROJECT_FILE, settings_file
 from ci_mlsnap.durable.atomic import write_atomically
@@ -14,8 +15,7 @@ from ci_mlsnap.ports import Repository
 from ci_mlsnap.report.rendering import render_text
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wrote:
+class Wrote(msgspec.Struct, frozen=True, kw_only=True):
     """One file, and what was done about it."""
 
     path: Path

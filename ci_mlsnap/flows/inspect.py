@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.versions import Answer, Version
 from ci_mlsnap.errors import MlsnapError
@@ -17,8 +18,7 @@ from ci_mlsnap.state.journal import open_runs
 from ci_mlsnap.state.outbox import Outbox
 
 
-@dataclass(frozen=True, kw_only=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where a checkout stands. `answer` is None when HEAD has no version."""
 
     commit: str
@@ -35,8 +35,7 @@ class Standing:
     waiting: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class LogLine:
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     """One commit of the log, with its version when it has one."""
 
     commit: CommitFacts | None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.gates import Verdict
 from ci_mlsnap.domain.manifest import Entry, Manifest, ManifestHeader, digest_of, encode
@@ -18,8 +19,7 @@ from ci_mlsnap.trees.compare import Differences, differences
 from ci_mlsnap.trees.inventory import glimpse
 
 
-@dataclass(frozen=True, kw_only=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Whose a volume is: what every manifest and marker of it says."""
 
     project: str
@@ -27,8 +27,7 @@ class Identity:
     volume: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class LiveTree:
+class LiveTree(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a live tree: `version` is empty before the first one, `condition` as recorded.
 
     `state` is what proved without a walk that nothing differs; empty when the files were looked at.

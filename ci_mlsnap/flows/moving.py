@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from ci_mlsnap.domain.advancing import Advance, is_overtaken
 from ci_mlsnap.domain.names import SnapshotName
@@ -17,8 +18,7 @@ from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import advances, displaced, live
 
 
-@dataclass(frozen=True, kw_only=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """What a move did: how, the name under which unsaved work was kept, and how many entries differed.
 
     `aside` is where a tree was put that no snapshot can carry; nothing ever removes it.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.plan import Plan, TrainingPlan, VolumePlan

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.versions import Answer
@@ -17,8 +18,7 @@ from ci_mlsnap.flows.workspace import link_view, links_folder
 from ci_mlsnap.state import live
 
 
-@dataclass(frozen=True, kw_only=True)
-class Back:
+class Back(msgspec.Struct, frozen=True, kw_only=True):
     """What was brought back: the answer, where to, and what became of the tree before."""
 
     answer: Answer

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.receipts import Receipt, objections, settled
 from ci_mlsnap.domain.status import cut, one_line
@@ -24,8 +25,7 @@ VARIABLE = "MLSNAP_RECEIPTS"
 _SHOWN = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What this host made durable, and the receipt that it left at `place`."""
 
     receipt: Receipt

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Record

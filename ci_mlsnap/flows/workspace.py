@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
@@ -15,8 +16,7 @@ from ci_mlsnap.state.journal import Run, ended
 from ci_mlsnap.trees.remove import remove_tree
 
 
-@dataclass(frozen=True, kw_only=True)
-class Places:
+class Places(msgspec.Struct, frozen=True, kw_only=True):
     """The folders of one run. `model` is what training writes and what is snapshotted, `code` where the command
     runs, `out` where metrics may be put; `worktree` is empty when the checkout itself is used."""
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
 
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import ConfigInvalid, ForgeForbidden, ForgeUnavailable
@@ -27,8 +28,7 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How long GitHub is waited for; all in seconds, except `retries`.
 
     `deadline` bounds one call with all its retries and pauses, `timeout` one answer. A wait that GitHub asks

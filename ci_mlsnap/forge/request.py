@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ci_mlsnap.domain.names import is_sha
 from ci_mlsnap.domain.status import CommitStatus
@@ -14,13 +15,12 @@ from ci_mlsnap.errors import ForgeRejected
 _REPOSITORY = re.compile(r"(?!\.+/)[A-Za-z0-9._-]{1,100}/(?!\.+$)[A-Za-z0-9._-]{1,100}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request to GitHub's API. `path` counts from the API's URL."""
 
     method: str
     path: str
-    body: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}" + (f" {json.dumps(self.body)}" if self.body else "")

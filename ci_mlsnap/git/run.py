@@ -7,8 +7,9 @@ import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.errors import GitFailed
 
@@ -45,8 +46,7 @@ _PASSED_NAMES = {
 _PASSED_PREFIXES = ("LD_", "SSH_", "SSL_CERT_", "GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_HTTP_", "GIT_PROXY_")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """How a git command ended: `text` is its output, `complaint` what it said on the error stream."""
 
     code: int

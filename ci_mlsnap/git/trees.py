@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from ci_mlsnap.errors import GitFailed
 from ci_mlsnap.git.globs import matcher
@@ -18,8 +19,7 @@ _SUBMODULE = b"160000"
 _FILES = (b"100644", b"100755")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a tree; `size` in bytes where it was asked for, of files only."""
 
     mode: bytes

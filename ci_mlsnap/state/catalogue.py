@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -19,8 +18,7 @@ class _Cache(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag=
     versions: dict[str, Version]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Catalogue:
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     """The versions in the order of their names, and the names of ours whose manifest cannot be trusted."""
 
     versions: tuple[Version, ...]

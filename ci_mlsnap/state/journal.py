@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -62,8 +61,7 @@ class _Noted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     facts: dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run on the storage; `digest` is that of the plan's bytes."""
 
     folder: Path

@@ -10,7 +10,6 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -56,8 +55,7 @@ class _Mark(
     state: State
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """What was sent, what waits on and why, what will never be sent, and the files that cannot be read."""
 
     sent: tuple[Entry, ...] = ()
@@ -67,13 +65,12 @@ class Delivery:
     why: str = ""
 
 
-@dataclass(kw_only=True)
-class _Tally:
+class _Tally(msgspec.Struct, kw_only=True):
     end: float
-    sent: list[Entry] = field(default_factory=list)
-    kept: list[Entry] = field(default_factory=list)
-    undeliverable: list[Entry] = field(default_factory=list)
-    silent: set[str] = field(default_factory=set)
+    sent: list[Entry] = msgspec.field(default_factory=list)
+    kept: list[Entry] = msgspec.field(default_factory=list)
+    undeliverable: list[Entry] = msgspec.field(default_factory=list)
+    silent: set[str] = msgspec.field(default_factory=set)
     why: str = ""
 
     def keep(self, entry: Entry, why: str) -> None:

@@ -10,7 +10,6 @@ import errno
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -27,8 +26,7 @@ _FILES_AT_MOST = 4096
 _SUFFIX = ".json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Left:
+class Left(msgspec.Struct, frozen=True, kw_only=True):
     """What lies in a run's folder: the receipts that can be read, and of the rest, why not."""
 
     receipts: tuple[Receipt, ...]

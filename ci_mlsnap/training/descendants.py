@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from ci_mlsnap.training.harden import adopting_orphans
 
@@ -20,8 +21,7 @@ _KILL_WAIT = 5.0
 """Seconds after SIGKILL: a process that waits for a disk ends only when the disk answers."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Process:
+class Process(msgspec.Struct, frozen=True, kw_only=True):
     """A process as the kernel lists it. `started` tells it from a later one of the same number."""
 
     pid: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+
+import msgspec
 
 from ci_mlsnap.domain.texts import duration
 from ci_mlsnap.errors import (
@@ -20,8 +21,7 @@ _CANNOT_EXECUTE, _NOT_FOUND = 126, 127
 _NOTHING_MADE = "no snapshot was made"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trained:
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
     """How training ended, after `seconds`.
 
     `exit_code` is what a shell would say: 128 more than the `signal` when it died of one. `tail` is the end of its

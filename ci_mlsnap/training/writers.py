@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.status import cut, one_line
 
@@ -17,8 +18,7 @@ _DELETED = b" (deleted)"
 _COMMAND_LENGTH = 200
 
 
-@dataclass(frozen=True, kw_only=True)
-class Writer:
+class Writer(msgspec.Struct, frozen=True, kw_only=True):
     """A process with a file open for writing. `command` is its own text, made one harmless line."""
 
     pid: int

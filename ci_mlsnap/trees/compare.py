@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.trees.crew import Crew
@@ -17,8 +18,7 @@ from ci_mlsnap.trees.walk import Found, reading_error, walk
 _NOTHING_KNOWN: Mapping[bytes, KnownFile] = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Differences:
+class Differences(msgspec.Struct, frozen=True, kw_only=True):
     """Paths that the tree has and the entries do not, that differ, and that the tree lacks; each in path order."""
 
     added: tuple[bytes, ...] = ()

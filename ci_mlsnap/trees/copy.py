@@ -6,10 +6,11 @@ import errno
 import os
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Inventory
 from ci_mlsnap.durable.faults import shown, storage_error
@@ -30,8 +31,7 @@ _NO_LINK = {errno.EMLINK, errno.EXDEV, errno.ENAMETOOLONG, errno.EPERM, errno.EN
 """Why a file that could be shared is copied instead: too many links, another's file, gone."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reuse:
+class Reuse(msgspec.Struct, frozen=True, kw_only=True):
     """A file that may be linked instead of copied, while the source still has the facts of `known`."""
 
     path: Path
@@ -43,8 +43,7 @@ class Reuse:
         return self.known.sha256
 
 
-@dataclass(frozen=True, kw_only=True)
-class Copied:
+class Copied(msgspec.Struct, frozen=True, kw_only=True):
     """What a copy made: its inventory, the bytes written, and the source's facts for the next time.
 
     `linked` are the paths that share their file with what was reused.
@@ -56,14 +55,13 @@ class Copied:
     linked: frozenset[bytes]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sharing:
+class Sharing(msgspec.Struct, frozen=True, kw_only=True):
     """How blocks are shared: `known` gives a file's SHA-256 without reading it, or nothing; files get no more
     than the permissions in `mode`; `seen` gets a `glance` at each thing of the source, in the walk's order."""
 
     known: Callable[[Found], str]
     mode: int = 0o777
-    seen: array[int] = field(default_factory=lambda: array("q"))
+    seen: array[int] = msgspec.field(default_factory=lambda: array("q"))
 
 
 _NO_REUSE: Mapping[bytes, Reuse] = {}

@@ -11,8 +11,9 @@ import fcntl
 import os
 import stat
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 ROOT_INODE = 256
 """The inode of every subvolume's root."""
@@ -42,8 +43,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_BTRFS = {errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subvolume:
+class Subvolume(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel says of one. `created` is the transaction that made it, `changed` the last that changed
     anything in it.
 

@@ -57,12 +57,12 @@ class Stage:
         event = Event(kind="push", sha=sha, branch="main", default_branch="main")
         opened = self.world.project(event)
         wall = replace(self.wall, who=who)
-        timing = replace(opened.hands.timing, lease_poll=1.0)
+        timing = msgspec.structs.replace(opened.hands.timing, lease_poll=1.0)
         announcer = Announcer(forge=wall, hasty=wall)
-        hands = replace(opened.hands, announcer=announcer, clock=self.clock, timing=timing)
+        hands = msgspec.structs.replace(opened.hands, announcer=announcer, clock=self.clock, timing=timing)
         # Runs wait for each other, for as long as it takes.
         settings = msgspec.structs.replace(opened.settings, lease_wait=1800.0)
-        return replace(opened, hands=hands, settings=settings)
+        return msgspec.structs.replace(opened, hands=hands, settings=settings)
 
     def runs(self, who: str, sha: str, *, phases: bool = False) -> Actor:
         """Start a run of a commit."""

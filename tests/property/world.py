@@ -10,10 +10,12 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 from unittest import mock
+
+import msgspec
 
 from ci_mlsnap import services
 from ci_mlsnap.domain.event import Event
@@ -243,13 +245,13 @@ class World:
         history, top = cast("Any", self.history), self.history.top
         settings = services.read_settings(site, history, top, build, build.given, REPOSITORY)
         opened = services._project(site, history, top, build, settings)
-        hands = replace(
+        hands = msgspec.structs.replace(
             opened.hands,
             announcer=Announcer(forge=self.board, hasty=self.board),
             timing=Timing(lease_poll=0.0, trash_grace=60.0),
             clock=lambda: self.clock,
         )
-        return replace(opened, hands=hands)
+        return msgspec.structs.replace(opened, hands=hands)
 
     def new_process(self) -> int:
         """Let what comes now be done by a process that did nothing before."""

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from ci_mlsnap.errors import (
     Cancelled,

@@ -8,9 +8,10 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from ci_mlsnap.durable.faults import shown, storage_error
 from ci_mlsnap.errors import MetricsInvalid, MlsnapError
@@ -22,8 +23,7 @@ _DEEP_AT_MOST = 10
 _PART = 1 << 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Beneath:
+class Beneath(msgspec.Struct, frozen=True, kw_only=True):
     """Looks for files below `roots`, and gives their bytes, never more than `max_bytes` of one.
 
     A link is followed in one case: when it names exactly another of the roots, as a view in a checkout does.

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -21,8 +20,7 @@ _CHILD = Path(__file__).with_name("child.py")
 _TEXT_AT_MOST = 200
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A file of metrics as it was read, not yet parsed.
 
     `kind` says what it must be, or that its content decides: JSON, a table or events. `name` is its metric's,

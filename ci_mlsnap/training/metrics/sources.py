@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+
+import msgspec
+from msgspec.structs import replace
 
 from ci_mlsnap.training.metrics.opening import Beneath, refused
 from ci_mlsnap.training.metrics.parsing import Found
@@ -19,8 +21,7 @@ _TABLES = (".tsv", ".csv", ".log")
 _MLRUNS = "mlruns"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """Files that a tool left together, and what they are called for people."""
 
     source: str
@@ -31,8 +32,7 @@ Look = Callable[[Beneath, Path, PurePosixPath], Reading | None]
 """Look for a tool's files in a folder (below a root) of this training; None when there are none."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One tool's files. `meant`: whoever wrote such a file meant it for us, so what is wrong with it is an error;
     a file that only has a name that the tool uses too is passed over then."""
 
