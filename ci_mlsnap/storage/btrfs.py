@@ -88,10 +88,11 @@ class BtrfsWay:
         return True
 
     def finish(self, partial: Path, inventory: Inventory) -> None:
-        """See `Way.finish`. The kernel makes all durable when it changes the flag."""
+        """See `Way.finish`. Changing the flag makes names durable, and not what files were just given."""
         if self._look(partial) is None:
             self.plain.finish(partial, inventory)
             return
+        sync_file_system(partial)
         with storage_errors("the snapshot cannot be made read-only"):
             subvolume.set_read_only(partial, read_only=True)
         tree = self._look(partial)

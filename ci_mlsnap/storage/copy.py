@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ci_mlsnap.domain.manifest import Inventory, inventory_of
@@ -18,6 +19,7 @@ from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import StorageFailed
 from ci_mlsnap.storage.checking import first_damage, require_equal
 from ci_mlsnap.storage.facts import (
+    Objects,
     let_the_clock_move,
     line_of,
     read_objects,
@@ -38,7 +40,10 @@ from ci_mlsnap.trees.walk import walk
 
 @dataclass(frozen=True, kw_only=True)
 class CopyWay:
-    """Freeze by copying what changed. `racy_seconds`: how young a change must be for its time to be doubted."""
+    """Freeze by copying what changed. `racy_seconds`: how young a change must be for its time to be doubted.
+
+    `frozen` has the facts of what this process froze and did not seal yet, by the tree's name.
+    """
 
     store: Store
     racy_seconds: float = 2.0
@@ -47,6 +52,7 @@ class CopyWay:
     enforced_read_only: bool = False
     shares: bool = False
     why: str = "works on any file system; the time grows with what changed, so it is not instant"
+    frozen: dict[str, Objects] = field(default_factory=dict)
 
     def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
         """See `Way.freeze`."""
@@ -56,6 +62,8 @@ class CopyWay:
             if not inventory:
                 return Taken(inventory=inventory_of(()), copied_bytes=copied.copied_bytes)
             take_write_bits(partial)
+            let_the_clock_move()
+            self.frozen[partial.name] = dict(_lines(partial, copied.inventory))
         if will_be_frozen_again(source, self.store):
             with suppress(StorageFailed):  # only a cache
                 remember(self.store.state, source, copied.known, youngest=youngest)
@@ -70,17 +78,14 @@ class CopyWay:
         return copied
 
     def sealed(self, partial: Path, inventory: Inventory) -> None:
-        """See `Way.sealed`. Linking changed the inodes' times, so that shared files are remembered again too."""
-        if not inventory.entries:
-            return
-        digests = {entry.path: entry.sha256 for entry in inventory.entries if entry.kind == "file"}
-        let_the_clock_move()
-        sealed = {
-            found.stat.st_ino: line_of(found.stat, digests[found.path])
-            for found in walk(partial)
-            if found.kind == "file"
-        }
-        update_objects(self.store.state, sealed)
+        """See `Way.sealed`. Linking changed the inodes' times, so that shared files are remembered again too.
+
+        What is not as it was when it was frozen is not remembered: reading it back tells what it is.
+        """
+        frozen = self.frozen.pop(partial.name, {})
+        if inventory.entries:
+            lines = _lines(partial, inventory)
+            update_objects(self.store.state, {inode: line for inode, line in lines if frozen.get(inode) == line})
 
     def clone(self, snapshot: Path, destination: Path, entries: Entries | None) -> None:
         """See `Way.clone`. Each byte is read, so damage is found whatever the caches say."""
@@ -123,3 +128,11 @@ class CopyWay:
             let_the_clock_move()
             with suppress(StorageFailed), self.store.locked():  # only a cache
                 update_objects(self.store.state, shared, gone)
+
+
+def _lines(tree: Path, inventory: Inventory) -> Iterator[tuple[int, bytes]]:
+    """Give what is to be remembered of each file of a tree that holds what the inventory says, by inode."""
+    digests = {entry.path: entry.sha256 for entry in inventory.entries if entry.kind == "file"}
+    for found in walk(tree):
+        if found.kind == "file":
+            yield found.stat.st_ino, line_of(found.stat, digests[found.path])

@@ -111,7 +111,7 @@ def snapshot(source: Path, path: Path) -> None:
 
 
 def set_read_only(path: Path, *, read_only: bool) -> None:
-    """Let nobody write to a subvolume, or let them again; all changes up to now are durable then.
+    """Let nobody write to a subvolume, or let them again. Durable, unlike what was written to files before.
 
     Raises `OSError`.
     """

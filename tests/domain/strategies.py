@@ -17,7 +17,8 @@ HEX = "0123456789abcdef"
 shas = st.one_of(st.text(HEX, min_size=40, max_size=40), st.text(HEX, min_size=64, max_size=64))
 digests = st.text(HEX, min_size=64, max_size=64)
 labels = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
-projects = st.one_of(shas, st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,90}/[A-Za-z0-9._-]{1,100}", fullmatch=True))
+_slashed = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,90}/[A-Za-z0-9._-]{1,100}", fullmatch=True)
+projects = st.one_of(shas, _slashed.filter(lambda name: name.rpartition("/")[2] not in (".", "..")))
 
 snapshot_names = st.one_of(
     st.builds(SnapshotName, sha=shas, attempt=st.integers(1, 999_999)),

@@ -23,13 +23,6 @@ from tests.promise.scenes import equals, half_made, recover, saved_somewhere, ve
 Count = Callable[[str, int], None]
 MakeDisk = Callable[[FileSystem], Disk]
 GROUNDS = [(fs, cut) for fs, cuts in CUTS.items() for cut in cuts]
-LOSING = [
-    pytest.param(fs, cut, marks=[pytest.mark.xfail(reason="btrfs: a manifest is not durable yet", strict=False)])
-    if fs == "btrfs"
-    else (fs, cut)
-    for fs, cut in GROUNDS
-]
-"""The grounds; on btrfs a version can lose its manifest, since the change of the read-only flag writes no data."""
 PARTS = 2
 """The points of one ground are spread over so many tests, which xdist spreads over processors."""
 
@@ -44,7 +37,7 @@ def make_disk(tmp_path: Path) -> Iterator[Callable[[FileSystem], Disk]]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize(("fs", "cut"), LOSING)
+@pytest.mark.parametrize(("fs", "cut"), GROUNDS)
 def test_what_was_done_outlives_the_power(
     make_disk: MakeDisk, launcher: Launcher, count: Count, fs: FileSystem, cut: Cut, part: int
 ) -> None:
@@ -137,7 +130,7 @@ def go_on(ground: Path, launcher: Launcher) -> None:
 # -- a whole command -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("fs", "cut"), LOSING)
+@pytest.mark.parametrize(("fs", "cut"), GROUNDS)
 def test_a_run_whose_power_goes_is_brought_to_rest_by_the_next(
     make_disk: MakeDisk, make_stage: Callable[..., Stage], count: Count, fs: FileSystem, cut: Cut
 ) -> None:

@@ -418,6 +418,26 @@ def test_any_change_in_a_snapshot_is_found(driver: LocalDriver, live: Path, stor
 # -- writers -------------------------------------------------------------------------------------------
 
 
+def test_a_file_that_rots_between_freezing_and_sealing_is_found_by_the_read_back(
+    driver: LocalDriver, live: Path
+) -> None:
+    publish(driver, live, FIRST)
+    frozen = driver.freeze(live, parent=FIRST, full=False, inventory=True)
+    _rot((driver.view(FIRST) / "weights.bin").resolve())
+    manifest = manifest_of(driver, SECOND, frozen, sequence=2)
+    driver.seal(frozen, manifest, marker_of(SECOND, manifest))
+    for name in (FIRST, SECOND):
+        with pytest.raises(IntegrityDamage, match="weights"):
+            driver.read_back(name)
+
+
+def _rot(file: Path) -> None:
+    """Change a byte behind the file's size and modification time."""
+    facts = file.stat()
+    _flip(file)
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
 @pytest.mark.parametrize("change", ["in place", "appended", "new", "gone", "mode"])
 def test_a_writer_after_the_first_look_is_found_and_nothing_is_left(
     driver: LocalDriver, live: Path, store: Path, monkeypatch: pytest.MonkeyPatch, change: str
