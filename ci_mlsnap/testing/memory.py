@@ -50,7 +50,7 @@ class MemoryStorage:
     used: dict[str, None] = field(default_factory=dict)
     holds: dict[str, dict[str, None]] = field(default_factory=dict)
     ids: dict[Path, str] = field(default_factory=dict)
-    clones: set[Path] = field(default_factory=set)
+    clones: set[int] = field(default_factory=set)
 
     def place(self, kind: Literal["snapshots", "partials", "trash", "state"], name: str = "") -> Path:
         """Give where something stands."""
@@ -313,14 +313,18 @@ class MemoryDriver:
         else:
             self.read_back(name)
             copy_tree(self.view(name), destination)
-        self._storage.clones.add(destination)
+        self._storage.clones.add(destination.stat().st_ino)
         return destination
 
     def remove_clone(self, destination: Path) -> None:
         """See `Driver.remove_clone`."""
-        if destination.exists() and destination not in self._storage.clones:
+        if not destination.exists():
+            return
+        itself = destination.stat().st_ino  # the same after a rename
+        if itself not in self._storage.clones:
             raise VolumeRefused(f"{destination} is no clone that was made here")
         remove_tree(destination)
+        self._storage.clones.discard(itself)
 
     # -- keeping -----------------------------------------------------------------------------------
 

@@ -134,6 +134,12 @@ class Restoring:
         assert look(clone) == {}
         write(clone, {"weights.bin": b"x"})
 
+    def test_a_clone_that_was_renamed_is_still_one(self, driver: DriverUnderTest) -> None:
+        published(driver)
+        renamed = driver.driver.clone(FIRST, driver.scratch / "clone").rename(driver.scratch / "renamed")
+        driver.driver.remove_clone(renamed)
+        assert not renamed.exists()
+
     def test_a_clone_replaces_nothing_and_only_clones_are_removed(self, driver: DriverUnderTest) -> None:
         published(driver)
         place = driver.ground / "somebody"
