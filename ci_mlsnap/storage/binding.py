@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +9,6 @@ from ci_mlsnap.domain.names import is_label
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import StorageFailed, UsageError, VolumeForeign
 from ci_mlsnap.storage.layout import (
-    FORMAT,
     OWN,
     Store,
     StoreRecord,
@@ -49,16 +46,7 @@ def _first_use(store: Store, path: Path, name: str, project: str, model: str) ->
             safe="nothing was changed",
             hint=f"set `store` to where its snapshots are, or begin anew: remove {path / OWN / 'volume.json'}",
         )
-    record = StoreRecord(
-        format=FORMAT,
-        id=secrets.token_hex(16),
-        project=project,
-        model=model,
-        name=name,
-        path=os.path.realpath(path),
-    )
-    store.write_record(record)
-    return record
+    return store.make_record(path, name, project=project, model=model)
 
 
 def _other_model(path: Path, record: StoreRecord, project: str, model: str) -> VolumeForeign:

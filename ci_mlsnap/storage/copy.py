@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from ci_mlsnap.storage.checking import first_damage, require_equal
 from ci_mlsnap.storage.facts import (
     Objects,
     let_the_clock_move,
-    line_of,
+    lines_in,
     read_objects,
     remember,
     remembered,
@@ -35,7 +34,6 @@ from ci_mlsnap.trees.copy import Copied, copy_tree
 from ci_mlsnap.trees.glance import require_as_seen
 from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
 from ci_mlsnap.trees.syncfs import sync_file_system
-from ci_mlsnap.trees.walk import walk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ class CopyWay:
                 return Taken(inventory=inventory_of(()), copied_bytes=copied.copied_bytes)
             take_write_bits(partial)
             let_the_clock_move()
-            self.frozen[partial.name] = dict(_lines(partial, copied.inventory))
+            self.frozen[partial.name] = {inode: line for inode, _, line in lines_in(partial, copied.inventory)}
         if will_be_frozen_again(source, self.store):
             with suppress(StorageFailed):  # only a cache
                 remember(self.store.state, source, copied.known, youngest=youngest)
@@ -84,8 +82,9 @@ class CopyWay:
         """
         frozen = self.frozen.pop(partial.name, {})
         if inventory.entries:
-            lines = _lines(partial, inventory)
-            update_objects(self.store.state, {inode: line for inode, line in lines if frozen.get(inode) == line})
+            lines = lines_in(partial, inventory)
+            same = {inode: line for inode, _, line in lines if frozen.get(inode) == line}
+            update_objects(self.store.state, same)
 
     def clone(self, snapshot: Path, destination: Path, entries: Entries | None) -> None:
         """See `Way.clone`. Each byte is read, so damage is found whatever the caches say."""
@@ -128,11 +127,3 @@ class CopyWay:
             let_the_clock_move()
             with suppress(StorageFailed), self.store.locked():  # only a cache
                 update_objects(self.store.state, shared, gone)
-
-
-def _lines(tree: Path, inventory: Inventory) -> Iterator[tuple[int, bytes]]:
-    """Give what is to be remembered of each file of a tree that holds what the inventory says, by inode."""
-    digests = {entry.path: entry.sha256 for entry in inventory.entries if entry.kind == "file"}
-    for found in walk(tree):
-        if found.kind == "file":
-            yield found.stat.st_ino, line_of(found.stat, digests[found.path])

@@ -12,13 +12,15 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
+from ci_mlsnap.domain.manifest import Inventory
 from ci_mlsnap.durable.atomic import make_folder, write_atomically
 from ci_mlsnap.trees.listing import KnownFile
+from ci_mlsnap.trees.walk import walk
 
 TICK_SECONDS = 0.02
 """More than a kernel's clock tick: two changes further apart than this have different times."""
@@ -35,6 +37,14 @@ _FACTS = struct.Struct("<QqqQ")
 def line_of(facts: os.stat_result, sha256: str) -> bytes:
     """Remember a file's content with its facts."""
     return _line(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, sha256)
+
+
+def lines_in(tree: Path, inventory: Inventory) -> Iterator[tuple[int, bytes, bytes]]:
+    """Give of each file of a tree that holds what the inventory says its inode, path, and what is remembered."""
+    digests = {entry.path: entry.sha256 for entry in inventory.entries if entry.kind == "file"}
+    for found in walk(tree):
+        if found.kind == "file":
+            yield found.stat.st_ino, found.path, line_of(found.stat, digests[found.path])
 
 
 def content_of(line: bytes | None, facts: os.stat_result) -> str:

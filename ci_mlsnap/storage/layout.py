@@ -126,9 +126,18 @@ class Store:
             except (msgspec.MsgspecError, UnicodeError) as error:
                 raise _damaged(file, error) from None
 
-    def write_record(self, record: StoreRecord) -> None:
-        """Write the store's record, at first use."""
+    def make_record(self, path: Path, name: str, *, project: str, model: str) -> StoreRecord:
+        """Write the store's record with a new id, at first use."""
+        record = StoreRecord(
+            format=FORMAT,
+            id=secrets.token_hex(16),
+            project=project,
+            model=model,
+            name=name,
+            path=os.path.realpath(path),
+        )
         write_atomically(self.root / "volume.json", msgspec.json.encode(record) + b"\n")
+        return record
 
 
 def will_be_frozen_again(source: Path, store: Store) -> bool:

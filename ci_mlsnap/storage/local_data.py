@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +12,7 @@ from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import UsageError, VolumeRefused
 from ci_mlsnap.ports import Frozen, Restored
 from ci_mlsnap.storage.btrfs import refuse_nested, state_at_snapshot
-from ci_mlsnap.storage.layout import FORMAT, StoreRecord, new_token
+from ci_mlsnap.storage.layout import StoreRecord, new_token
 from ci_mlsnap.storage.local import LocalDriver
 from ci_mlsnap.storage.pinning import require_there
 from ci_mlsnap.storage.placement import nearest_existing, overlap, store_refusal
@@ -36,16 +34,7 @@ class LocalData(LocalDriver):
     def _first_use(self, project: str) -> StoreRecord:
         if not is_label(self._name):
             raise UsageError(f"{self._name[:80]!r} must be a name: a-z, 0-9 and `-`")
-        record = StoreRecord(
-            format=FORMAT,
-            id=secrets.token_hex(16),
-            project=project,
-            model="",
-            name=self._name,
-            path=os.path.realpath(self._path),
-        )
-        self._store.write_record(record)
-        return record
+        return self._store.make_record(self._path, self._name, project=project, model="")
 
     def _check_places(self) -> None:
         with storage_errors("the data volume cannot be looked at"):

@@ -18,7 +18,7 @@ from ci_mlsnap.durable.atomic import make_folder
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import StorageFailed
 from ci_mlsnap.storage.checking import first_damage, require_equal
-from ci_mlsnap.storage.facts import Remembered, content_of, line_of, remember, remembered
+from ci_mlsnap.storage.facts import Remembered, content_of, lines_in, remember, remembered
 from ci_mlsnap.storage.layout import Store, will_be_frozen_again
 from ci_mlsnap.storage.modes import give_modes
 from ci_mlsnap.storage.sealed import SealedTrees
@@ -27,7 +27,7 @@ from ci_mlsnap.trees.copy import Sharing, copy_tree
 from ci_mlsnap.trees.glance import require_as_seen
 from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
 from ci_mlsnap.trees.syncfs import sync_file_system
-from ci_mlsnap.trees.walk import Found, walk
+from ci_mlsnap.trees.walk import Found
 
 READ_ONLY = 0o555
 
@@ -63,9 +63,7 @@ class ReflinkWay:
         """See `Way.finish`."""
         sync_file_system(partial)
         if inventory.entries:
-            digests = {entry.path: entry.sha256 for entry in inventory.entries if entry.kind == "file"}
-            files = (found for found in walk(partial) if found.kind == "file")
-            lines = {found.path: line_of(found.stat, digests[found.path]) for found in files}
+            lines = {path: line for _, path, line in lines_in(partial, inventory)}
             self._trees.remember_files(os.lstat(partial).st_ino, lines)
 
     def sealed(self, partial: Path, inventory: Inventory) -> None:
