@@ -16,7 +16,7 @@ import msgspec
 from ci_mlsnap.training.harden import adopting_orphans
 
 _PROC = Path("/proc")
-_PAUSE = 0.01
+_PAUSE = 0.005
 _KILL_WAIT = 5.0
 """Seconds after SIGKILL: a process that waits for a disk ends only when the disk answers."""
 
@@ -27,12 +27,14 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     parent: int
     state: str
+    threads: int
     started: int
 
     @property
     def ended(self) -> bool:
         """Tell whether only its exit status is left."""
-        return self.state in "ZX"
+        # Where the first thread alone has ended the kernel says Z too, while the others run on.
+        return self.state in "ZX" and self.threads <= 1
 
 
 class Descendants:
@@ -60,7 +62,9 @@ class Descendants:
     def reaped_elsewhere(self, pid: int, *, starters: frozenset[int] = frozenset()) -> None:
         """Leave this one's exit status to whoever started it.
 
-        `starters` only start others and end after them: they do not count, and are told to end only by SIGKILL.
+        `starters` only start others and end after them: they are told to end only by SIGKILL. The last of them to
+        reap counts for as long as it runs, since a list of processes can miss one that is forked meanwhile, and
+        its reaper cannot.
         """
         self._reaped_elsewhere = pid
         self._starters = starters
@@ -82,7 +86,8 @@ class Descendants:
         reaped = sum(map(_reap, waiting))
         found = with_descendants((it.pid for it in ours), listed)
         self._doomed = found & self._starters
-        return {pid for pid in found - self._starters if not listed[pid].ended}, reaped
+        running = {pid for pid in found if not listed[pid].ended}
+        return running - self._starters or running - {self._reaped_elsewhere}, reaped
 
     def settle(self, seconds: float) -> int:
         """Wait at most `seconds` for the last ones to end by themselves; give how many still run."""
@@ -152,7 +157,13 @@ def processes() -> Iterator[Process]:
                 continue
             # The name in brackets is the process's own and may hold anything, brackets too.
             fields = text[text.rindex(b")") + 2 :].split()
-            yield Process(pid=int(name), parent=int(fields[1]), state=fields[0].decode(), started=int(fields[19]))
+            yield Process(
+                pid=int(name),
+                parent=int(fields[1]),
+                state=fields[0].decode(),
+                threads=int(fields[17]),
+                started=int(fields[19]),
+            )
 
 
 def with_descendants(pids: Iterable[int], listed: Mapping[int, Process]) -> set[int]:

@@ -18,7 +18,7 @@ import pytest
 
 from ci_mlsnap.errors import CommandMissing, TrainingFailed
 from ci_mlsnap.training import isolation
-from ci_mlsnap.training.descendants import processes
+from ci_mlsnap.training.descendants import Process, processes
 from ci_mlsnap.training.namespace import ENDED, REPORT
 from ci_mlsnap.training.process import end_leftovers
 from tests.conftest import AsUser, need, need_user_namespaces
@@ -157,6 +157,19 @@ def test_a_daemon_is_found_and_ended(inside: Inside) -> None:
     ran = inside(f"(setsid sh -c 'exec sleep {SLEEP}' &) ; sleep 0.05")
     assert (ran.trained.exit_code, ran.trained.leftovers, ran.trained.survivors) == (0, 1, 0)
     assert number(SLEEP) == []
+
+
+def test_a_daemon_that_the_first_lists_miss_is_found(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is forked while the list is made is not in it, and its parent may have ended before."""
+    lists = ["before the start", "after the end", "after that"]
+
+    def misses() -> list[Process]:
+        missed = number(SLEEP) if lists and lists.pop() else []
+        return [process for process in processes() if process.pid not in missed]
+
+    monkeypatch.setattr("ci_mlsnap.training.descendants.processes", misses)
+    assert inside(f"sleep {SLEEP} &").trained.leftovers == 1
+    assert not lists
 
 
 def test_a_worker_that_ends_by_itself_just_after_is_no_leftover(inside: Inside) -> None:

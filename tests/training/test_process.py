@@ -29,6 +29,17 @@ while True:
     time.sleep(0.01)
 """
 """A daemon by the book: its parent is gone, its session is its own, and its output stays open."""
+LEADERLESS = """
+import ctypes, os, threading
+def works():
+    while True:
+        with open("late", "w") as file:
+            file.write("more")
+if not os.fork():
+    threading.Thread(target=works).start()
+    EXIT_ONE_THREAD = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
+    ctypes.CDLL(None).syscall(EXIT_ONE_THREAD, 0)
+"""
 
 
 def test_a_list_is_executed_without_a_shell(run: Run) -> None:
@@ -170,6 +181,13 @@ def test_a_daemon_that_holds_the_output_neither_hangs_us_nor_survives(run: Run, 
     assert not runs(int((tmp_path / "pid").read_text()))
     written = (tmp_path / "pid.late").stat().st_size
     assert (tmp_path / "pid.late").stat().st_size == written
+
+
+def test_one_whose_first_thread_has_ended_still_runs(run: Run, tmp_path: Path) -> None:
+    """The kernel then says that it is a zombie, and its other threads write on."""
+    (tmp_path / "works.py").write_text(LEADERLESS)
+    ran = run([sys.executable, "works.py"])
+    assert (ran.trained.leftovers, ran.trained.survivors) == (1, 0)
 
 
 def test_one_that_ignores_sigterm_is_killed(run: Run, tmp_path: Path) -> None:
