@@ -211,8 +211,22 @@ class Driver(Protocol):
     def release_hold(self, name: SnapshotName, owner: str) -> None:
         """Take one hold back; does nothing when there is none."""
 
-    def delete(self, name: SnapshotName) -> None:
-        """Delete one of ours; gone is fine. Raises `SnapshotHeld`, `SnapshotForeign`."""
+    def prune(self, name: SnapshotName) -> None:
+        """Take one of ours out of the list and into the trash, from where `undelete` brings it back; gone is fine.
+
+        From then on it is nowhere but in `pruned` and `used_names`. Raises `SnapshotHeld`, `SnapshotForeign`.
+        """
+
+    def pruned(self) -> Sequence[Snapshot]:
+        """What `undelete` can bring back, in the order of their names."""
+
+    def undelete(self, name: SnapshotName) -> None:
+        """Bring a pruned snapshot back, as it was; it is there already is fine.
+
+        Raises `NoSuchVersion` when it is neither, `IntegrityDamage`, `SnapshotForeign` when its name is taken."""
+
+    def delete(self, name: SnapshotName, *, even_held: bool = False) -> None:
+        """Delete one of ours for good, a pruned one too; gone is fine. Raises `SnapshotHeld`, `SnapshotForeign`."""
 
     def unfinished(self) -> Sequence[str]:
         """Tokens of frozen trees that are neither sealed nor discarded, whoever froze them."""
@@ -315,6 +329,8 @@ class Repository(Protocol):
     def ancestors(self, revision: str, *, limit: int) -> Sequence[str]: ...
 
     def log(self, revision: str, *, limit: int) -> Sequence[CommitFacts]: ...
+
+    def first_parents(self, good: str, bad: str) -> Sequence[CommitFacts] | None: ...
 
     def root_commit(self) -> str: ...
 

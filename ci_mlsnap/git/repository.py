@@ -13,6 +13,7 @@ from ci_mlsnap.git.run import Answer, Git
 from ci_mlsnap.ports import CommitFacts
 
 _FIELDS = "%H%x00%T%x00%P%x00%s%x00%an%x00%cI"
+_ALL = -1
 _HEADS = b"refs/heads/"
 _ORIGIN = b"refs/remotes/origin/"
 
@@ -118,6 +119,16 @@ class GitRepository:
         listed = self._git.run("rev-list", f"--max-count={limit}", sha, what="the history cannot be read")
         return listed.decode().split()
 
+    def first_parents(self, good: str, bad: str) -> Sequence[CommitFacts] | None:
+        """The commits after `good` up to `bad`, oldest first, by first parents; None when `good` is no ancestor.
+
+        A merge stands for all that it brought in. Raises `NoCommit`.
+        """
+        old, new = self.resolve(good), self.resolve(bad)
+        if self._git.ask("merge-base", "--is-ancestor", old, new).code != 0:
+            return None
+        return list(self._facts(f"{old}..{new}", _ALL, "--first-parent", "--topo-order"))[::-1]
+
     def is_shallow(self) -> bool:
         """Tell whether the clone's history is cut."""
         return self._ask("rev-parse", "--is-shallow-repository").line == b"true"
@@ -208,10 +219,10 @@ class GitRepository:
             self._told[arguments] = self._git.ask(*arguments)
         return self._told[arguments]
 
-    def _facts(self, sha: str, limit: int) -> Iterator[CommitFacts]:
+    def _facts(self, revisions: str, limit: int, *options: str) -> Iterator[CommitFacts]:
         listed = self._git.run(
             *("log", "-z", "--no-show-signature", "--no-patch", "--no-color", "--encoding=UTF-8"),
-            *(f"--max-count={limit}", f"--format={_FIELDS}", sha),
+            *(f"--max-count={limit}", f"--format={_FIELDS}", *options, revisions),
             what="the history cannot be read",
         )
         texts = [text.decode("utf-8", "replace") for text in listed.split(b"\0")[:-1]]

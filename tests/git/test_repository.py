@@ -112,6 +112,28 @@ def test_commits_are_told_in_both_object_formats(
     assert found.file_at(head, "file1.txt") == b"one\n"
 
 
+def test_a_history_is_followed_by_first_parents_and_a_merge_is_one_step(repository: Any) -> None:
+    start = repository.head()
+    repository.git("checkout", "--quiet", "-b", "work")
+    side = repository.commit("on the side", {"side.txt": "1"})
+    repository.git("checkout", "--quiet", "main")
+    second = repository.commit("second", {"second.txt": "2"})
+    repository.git("merge", "--quiet", "--no-ff", "--message=merged", "work")
+    merged = repository.head()
+    found = GitRepository.find(repository.path)
+
+    def between(good: str, bad: str) -> list[str] | None:
+        commits = found.first_parents(good, bad)
+        return None if commits is None else [commit.sha for commit in commits]
+
+    assert between(start, "main") == [second, merged]
+    assert between(side, merged) == [second, merged]
+    assert between(start, "work") == [side]
+    assert between(merged, merged) == []
+    assert between(second, side) is None
+    assert between(merged, start) is None
+
+
 def test_an_unborn_branch_has_no_commit(make_repository: Any) -> None:
     found = GitRepository.find(make_repository(commits=()).path)
     assert found.branch() == "main"
