@@ -22,6 +22,7 @@ COMMANDS: dict[str, Row] = {
     "checkout": Row("Go back", "returning", "Check out a commit's code and its model together."),
     "restore": Row("Go back", "returning", "Bring back the model of a commit, without its code."),
     "recover": Row("Go back", "returning", "Bring back model files that were deleted or damaged."),
+    "bisect": Row("Go back", "bisecting", "Find the first bad version between two commits; train nothing."),
     "init": Row("Set up", "setting_up", "Write mlsnap.toml and prepare the repository."),
     "doctor": Row("Set up", "setting_up", "Say what would go wrong, and what to do about it."),
     "demo": Row("Set up", "setting_up", "Try everything in a throw-away repository."),
