@@ -226,7 +226,10 @@ class Driver(Protocol):
         Raises `NoSuchVersion` when it is neither, `IntegrityDamage`, `SnapshotForeign` when its name is taken."""
 
     def delete(self, name: SnapshotName, *, even_held: bool = False) -> None:
-        """Delete one of ours for good, a pruned one too; gone is fine. Raises `SnapshotHeld`, `SnapshotForeign`."""
+        """Delete one of ours for good, also out of the trash; gone is fine.
+
+        Raises `SnapshotHeld` unless it is to go `even_held`, `SnapshotForeign`.
+        """
 
     def unfinished(self) -> Sequence[str]:
         """Tokens of frozen trees that are neither sealed nor discarded, whoever froze them."""

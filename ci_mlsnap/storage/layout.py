@@ -1,7 +1,7 @@
 """The store of a local volume: its folders, the records that bind volume and store, and the way between them.
 
 - `<store>/volume.json`: the volume's id, project, model, name and path
-- `<store>/snapshots/<name>`: a snapshot; beside them `.partial-<token>` and `.trash-<token>`
+- `<store>/snapshots/<name>`: a snapshot; beside them `.partial-<token>`, `.trash-<token>` and `.pruned-<name>`
 - `<store>/work/`: workspaces of runs
 - `<store>/state/`: leases, journals, ledger, caches
 - `<volume>/.mlsnap/volume.json`: the same id
@@ -32,6 +32,7 @@ from ci_mlsnap.errors import IntegrityDamage, StorageFailed, VolumeRefused
 FORMAT: Literal["mlsnap/volume/1"] = "mlsnap/volume/1"
 LINK = ".snapshot"
 OWN = ".mlsnap"
+PRUNED = ".pruned-"
 
 LONG_UNREAD_NS = 32_503_680_000_000_000_000
 """An access time in the year 3000, for our own things in a live tree: with `relatime` the kernel then never writes
@@ -103,6 +104,10 @@ class Store:
     def trash(self, token: str) -> Path:
         """Give the place of a tree that a restore displaces."""
         return self.snapshots / f".trash-{_checked(token)}"
+
+    def pruned(self, name: object) -> Path:
+        """Give the place of a pruned snapshot: in the same folder, since a read-only subvolume goes to no other."""
+        return self.snapshots / f"{PRUNED}{name}"
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The store's ledger: which snapshots we published, hold and deleted. Only ever appended to."""
+"""The store's ledger: which snapshots we published, hold, pruned and deleted. Only ever appended to."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Publication:
 
 @dataclass(kw_only=True)
 class Book:
-    """What the ledger's lines add up to. `present` has what was published and not deleted since."""
+    """What the ledger's lines add up to. `present` has what was published and neither pruned nor deleted since."""
 
     present: dict[str, Publication] = field(default_factory=dict)
+    pruned: dict[str, Publication] = field(default_factory=dict)
     used: dict[str, None] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     holds: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -58,6 +59,14 @@ class Ledger:
         """Note that a hold was taken back."""
         self._append({"op": "release", "name": str(name), "owner": owner})
 
+    def pruned(self, name: SnapshotName) -> None:
+        """Note that a snapshot lies in the trash."""
+        self._append({"op": "prune", "name": str(name)})
+
+    def undeleted(self, name: SnapshotName) -> None:
+        """Note that a snapshot comes back from the trash."""
+        self._append({"op": "undelete", "name": str(name)})
+
     def deleted(self, name: SnapshotName) -> None:
         """Note that a snapshot is gone; its name stays used."""
         self._append({"op": "delete", "name": str(name)})
@@ -75,9 +84,14 @@ def _apply(book: Book, payload: Mapping[str, Any]) -> None:
             name = str(marker.name)
             book.present[name] = Publication(marker=marker, manifest_facts=tuple(payload["facts"]))
             book.used[name] = None
+        case "prune":
+            book.pruned[payload["name"]] = book.present.pop(payload["name"])
+        case "undelete":
+            book.present[payload["name"]] = book.pruned.pop(payload["name"])
         case "delete":
             book.deleted.add(payload["name"])
             book.present.pop(payload["name"], None)
+            book.pruned.pop(payload["name"], None)
             book.holds.pop(payload["name"], None)
         case "hold":
             book.holds.setdefault(payload["name"], {})[payload["owner"]] = None

@@ -26,6 +26,7 @@ from ci_mlsnap.storage.pinning import see_data
 from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_existing, store_refusal
 from ci_mlsnap.storage.restoring import Restoring
 from ci_mlsnap.storage.shelf import Shelf
+from ci_mlsnap.storage.trash import Trash
 from ci_mlsnap.storage.way import Entries, Parent, Way
 
 
@@ -320,11 +321,31 @@ class LocalDriver:
         with self._store.locked():
             self._shelf.release(name, owner)
 
-    def delete(self, name: SnapshotName) -> None:
+    def prune(self, name: SnapshotName) -> None:
+        """See `Driver.prune`; raises `IntegrityDamage` when it is ours and its manifest is damaged."""
+        self._require_store()
+        with self._store.locked():
+            self._trash.prune(name)
+
+    def pruned(self) -> Sequence[Snapshot]:
+        """See `Driver.pruned`."""
+        return self._trash.list()
+
+    def undelete(self, name: SnapshotName) -> None:
+        """See `Driver.undelete`."""
+        self._require_store()
+        with self._store.locked():
+            self._trash.undelete(name)
+
+    def delete(self, name: SnapshotName, *, even_held: bool = False) -> None:
         """See `Driver.delete`; raises `IntegrityDamage` when it is ours and its manifest is damaged."""
         self._require_store()
         with self._store.locked():
-            doomed = self._shelf.take_down(name)
+            doomed = self._trash.take_down(name, even_held=even_held)
         if doomed is not None:
             self._way.remove(doomed)
             self._way.reclaim()
+
+    @property
+    def _trash(self) -> Trash:
+        return Trash(shelf=self._shelf)

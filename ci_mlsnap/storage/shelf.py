@@ -1,4 +1,4 @@
-"""The snapshots of a store: which are ours, what their manifests say, and publishing, holding, deleting them.
+"""The snapshots of a store: which are ours, what their manifests say, and publishing and holding them.
 
 Ours are those that the ledger says we published under that very name, and whose manifest has the digest that
 the ledger's marker names. Everything else under `snapshots/` is foreign: listed, never touched.
@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,18 +23,17 @@ from ci_mlsnap.errors import (
     NoSuchVersion,
     SnapshotConflict,
     SnapshotForeign,
-    SnapshotHeld,
     StorageUnknown,
 )
 from ci_mlsnap.ports import Snapshot
-from ci_mlsnap.storage.layout import OWN, Store, new_token, write_id
+from ci_mlsnap.storage.layout import OWN, PRUNED, Store, write_id
 from ci_mlsnap.storage.ledger import Book, Ledger, Publication
 from ci_mlsnap.trees import subvolume
 from ci_mlsnap.trees.exchange import rename_without_replacing
 from ci_mlsnap.trees.remove import remove_tree
 
-UNFINISHED = (".partial-", ".trash-")
-"""How names begin of what is no snapshot: not listed."""
+UNFINISHED = (".partial-", ".trash-", PRUNED)
+"""How names begin of what is no snapshot, or no more: not listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ class Shelf:
         book = self.ledger.read()
         snapshot = self._look(str(name), book)
         if snapshot is not None and snapshot.marker is not None:
-            self._require_whole(book.present[str(name)])
+            self.require_whole(book.present[str(name)])
         return snapshot
 
     def list(self) -> Sequence[Snapshot]:
@@ -109,8 +108,8 @@ class Shelf:
     def header(self, name: SnapshotName) -> ManifestHeader:
         """See `Driver.manifest_header`."""
         publication = self._publication(name)
-        self._require_whole(publication)
-        with self._open_manifest(publication.marker) as file, os.fdopen(os.dup(file), "rb") as stream:
+        self.require_whole(publication)
+        with self._open(publication.marker) as file, os.fdopen(os.dup(file), "rb") as stream:
             return decode_header(stream.readline())
 
     def manifest(self, name: SnapshotName) -> Manifest:
@@ -123,15 +122,19 @@ class Shelf:
                 digest.update(line)
                 yield line
 
-        with self._open_manifest(marker) as file, os.fdopen(os.dup(file), "rb") as stream:
+        with self._open(marker) as file, os.fdopen(os.dup(file), "rb") as stream:
             manifest = decode(hashed(stream))
         if digest.hexdigest() != marker.digest:
             raise _damaged(marker, "its digest is not the one that was published")
         return manifest
 
-    def _require_whole(self, publication: Publication) -> None:
-        """Hold a manifest against its marker; it is read only when its facts are not those of the sealing."""
-        with self._open_manifest(publication.marker) as file:
+    def require_whole(self, publication: Publication, place: Path | None = None) -> None:
+        """Hold a manifest against its marker; it is read only when its facts are not those of the sealing.
+
+        The snapshot stands under its name, or at `place`. Raises `IntegrityDamage`.
+        """
+        name = str(publication.marker.name)
+        with _open_manifest(place or self.store.snapshots / name, publication.marker) as file:
             if _facts(os.fstat(file)) == publication.manifest_facts:
                 return
             digest = hashlib.sha256()
@@ -140,20 +143,8 @@ class Shelf:
         if digest.hexdigest() != publication.marker.digest:
             raise _damaged(publication.marker, "its digest is not the one that was published")
 
-    @contextmanager
-    def _open_manifest(self, marker: Marker) -> Iterator[int]:
-        path = self.store.snapshots / str(marker.name) / MANIFEST_PATH
-        try:
-            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise _damaged(marker, error.strerror or "it cannot be opened") from error
-        try:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise _damaged(marker, "it is no regular file")
-            with storage_errors("a manifest cannot be read"):
-                yield file
-        finally:
-            os.close(file)
+    def _open(self, marker: Marker) -> AbstractContextManager[int]:
+        return _open_manifest(self.store.snapshots / str(marker.name), marker)
 
     # -- publishing --------------------------------------------------------------------------------
 
@@ -162,9 +153,10 @@ class Shelf:
 
         Raises `SnapshotForeign`, `SnapshotConflict`, `IntegrityDamage`.
         """
-        if str(marker.name) in self.ledger.read().deleted:
+        book = self.ledger.read()
+        if str(marker.name) in book.deleted or os.path.lexists(self.store.pruned(marker.name)):
             raise SnapshotConflict(
-                f"{marker.name} was a snapshot and was deleted, and names are not used again",
+                f"{marker.name} was a snapshot and was pruned or deleted, and names are not used again",
                 safe="nothing was published",
                 hint="run again: the next attempt gets a number of its own",
             )
@@ -172,7 +164,7 @@ class Shelf:
         if found is None:
             return None
         if found.marker is None:
-            raise _foreign(self.store.snapshots / found.name)
+            raise foreign_at(self.store.snapshots / found.name)
         if str(found.marker) != str(marker):
             raise SnapshotConflict(
                 f"the snapshot {marker.name} exists with another content",
@@ -201,7 +193,7 @@ class Shelf:
             try:
                 rename_without_replacing(partial, final)
             except FileExistsError:
-                raise _foreign(final) from None
+                raise foreign_at(final) from None
             except OSError:
                 if os.path.lexists(partial):
                     raise
@@ -214,7 +206,7 @@ class Shelf:
             raise _unknown(marker)
         return found
 
-    # -- holding and deleting ----------------------------------------------------------------------
+    # -- holding -------------------------------------------------------------------------------
 
     def hold(self, name: SnapshotName, owner: str) -> None:
         """See `Driver.hold`."""
@@ -227,30 +219,20 @@ class Shelf:
         if owner in self.ledger.read().holds.get(str(name), {}):
             self.ledger.released(name, owner)
 
-    def take_down(self, name: SnapshotName) -> Path | None:
-        """Take one of ours from its name, durably; give where it then stands, to be removed. See `Driver.delete`.
 
-        So a snapshot is whole, or not there.
-        """
-        found = self.get(name)
-        if found is None:
-            if str(name) in self.ledger.read().present:
-                self.ledger.deleted(name)
-            return None
-        if found.marker is None:
-            raise _foreign(self.store.snapshots / found.name)
-        if found.holds:
-            raise SnapshotHeld(
-                f"the snapshot {name} is held by {', '.join(map(ascii, found.holds))}",
-                safe="nothing was deleted",
-                hint="who holds it can take the hold back",
-            )
-        doomed = self.store.partial(new_token())
-        with storage_errors("the snapshot cannot be deleted"):
-            rename_without_replacing(self.store.snapshots / str(name), doomed)
-        fsync_folder(self.store.snapshots)
-        self.ledger.deleted(name)
-        return doomed
+@contextmanager
+def _open_manifest(place: Path, marker: Marker) -> Iterator[int]:
+    try:
+        file = os.open(place / MANIFEST_PATH, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _damaged(marker, error.strerror or "it cannot be opened") from error
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise _damaged(marker, "it is no regular file")
+        with storage_errors("a manifest cannot be read"):
+            yield file
+    finally:
+        os.close(file)
 
 
 def _facts(found: os.stat_result) -> tuple[int, ...]:
@@ -266,7 +248,8 @@ def _damaged(marker: Marker, why: str) -> IntegrityDamage:
     )
 
 
-def _foreign(place: Path) -> SnapshotForeign:
+def foreign_at(place: Path) -> SnapshotForeign:
+    """Give the error for what stands under a snapshot's name and is not ours."""
     return SnapshotForeign(
         f"{place} is not a snapshot of ours",
         why="the ledger does not say that we published it",

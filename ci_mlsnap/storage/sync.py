@@ -33,11 +33,12 @@ def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry]) -> int:
     Raises `LateWriter` when the live tree is not equal in the end, `IntegrityDamage`, `StorageFailed`.
     """
     with storage_errors("the live tree cannot be changed"):
-        removed = _clear(live, by_path(entries))
+        with Folders(live) as folders:
+            removed = clear(folders, by_path(entries), [b""])
         found = differences(live, entries)
-        wrong = _with_groups({*found.changed, *found.removed}, entries)
+        wrong = with_groups({*found.changed, *found.removed}, entries)
         with Folders(snapshot) as source, Folders(live) as target:
-            writing = _Writing(source=source, target=target)
+            writing = Writing(source=source, target=target)
             for entry in entries:  # in path order: each folder comes before what is in it
                 if entry.path in wrong:
                     writing.make(entry)
@@ -47,16 +48,20 @@ def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry]) -> int:
         sync_file_system(live)
     left = differences(live, entries, read=False)
     if left:
-        path = (*left.added, *left.changed, *left.removed)[0]
-        raise LateWriter(
-            f"{shown(path)} was written to while the live tree was restored",
-            safe="the snapshot is unchanged; the live tree is in change",
-            hint="stop what writes there, then restore again",
-        )
+        raise written_meanwhile((*left.added, *left.changed, *left.removed)[0])
     return removed + len(wrong)
 
 
-def _with_groups(wrong: set[bytes], entries: Sequence[Entry]) -> set[bytes]:
+def written_meanwhile(path: bytes) -> LateWriter:
+    """Give the error for something that is not what was just put there."""
+    return LateWriter(
+        f"{shown(path)} was written to while the live tree was restored",
+        safe="the snapshot is unchanged; the live tree is in change",
+        hint="stop what writes there, then restore again",
+    )
+
+
+def with_groups(wrong: set[bytes], entries: Sequence[Entry]) -> set[bytes]:
     """Add the other members of hard-link groups: a group is made anew as a whole."""
     leaders = {entry.same_as or entry.path for entry in entries if entry.kind == "file" and entry.path in wrong}
     return wrong | {entry.path for entry in entries if (entry.same_as or entry.path) in leaders}
@@ -65,35 +70,39 @@ def _with_groups(wrong: set[bytes], entries: Sequence[Entry]) -> set[bytes]:
 # -- removing ------------------------------------------------------------------------------------------
 
 
-def _clear(live: Path, wanted: Mapping[bytes, Entry]) -> int:
-    """Remove what should not be there, or should be something else, whatever it is; links are not followed."""
-    removed, waiting = 0, [b""]
-    with Folders(live) as folders:
-        while waiting:
-            path = waiting.pop()
-            folder = folders.at(path)
-            _open_up(folder)
-            for name in map(os.fsencode, os.listdir(folder)):
-                full = path + b"/" + name if path else name
-                entry = wanted.get(full)
-                if not path and name in NO_CONTENT:
-                    continue
-                if entry is None or not _fits(folder, name, entry):
-                    _remove(folder, name)
-                    removed += entry is None
-                elif entry.kind == "dir":
-                    waiting.append(full)
+def clear(folders: Folders, wanted: Mapping[bytes, Entry], waiting: list[bytes]) -> int:
+    """Remove what should not be in these folders, or should be something else, whatever it is; give how much.
+
+    Links are not followed.
+    """
+    removed = 0
+    while waiting:
+        path = waiting.pop()
+        folder = folders.at(path)
+        open_up(folder)
+        for name in map(os.fsencode, os.listdir(folder)):
+            full = path + b"/" + name if path else name
+            entry = wanted.get(full)
+            if not path and name in NO_CONTENT:
+                continue
+            if entry is None or not fits(folder, name, entry):
+                remove(folder, name)
+                removed += entry is None
+            elif entry.kind == "dir":
+                waiting.append(full)
     return removed
 
 
-def _fits(folder: int, name: bytes, entry: Entry) -> bool:
+def fits(folder: int, name: bytes, entry: Entry) -> bool:
+    """Tell whether what has the name is of the entry's kind, and leads where the entry's link does."""
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if stat.S_IFMT(found.st_mode) != _KINDS[entry.kind]:
         return False
     return entry.kind != "link" or os.readlink(name, dir_fd=folder) == entry.target
 
 
-def _remove(folder: int, name: bytes) -> None:
+def remove(folder: int, name: bytes) -> None:
+    """Remove what has the name, whatever it is."""
     if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
         # By way of the open folder: a long path works, and no link in it is followed.
         remove_tree(Path(f"/proc/self/fd/{folder}", os.fsdecode(name)))
@@ -101,7 +110,7 @@ def _remove(folder: int, name: bytes) -> None:
         os.unlink(name, dir_fd=folder)
 
 
-def _open_up(folder: int) -> None:
+def open_up(folder: int) -> None:
     """Let the owner write to a folder; its mode is set right in the end."""
     mode = stat.S_IMODE(os.fstat(folder).st_mode)
     if mode & 0o300 != 0o300:
@@ -112,7 +121,9 @@ def _open_up(folder: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Writing:
+class Writing:
+    """Puts things from a snapshot into a live tree, relative to open folders."""
+
     source: Folders
     target: Folders
 

@@ -52,7 +52,7 @@ class MemoryStorage:
     ids: dict[Path, str] = field(default_factory=dict)
     clones: set[int] = field(default_factory=set)
 
-    def place(self, kind: Literal["snapshots", "partials", "trash", "state"], name: str = "") -> Path:
+    def place(self, kind: Literal["snapshots", "pruned", "partials", "trash", "state"], name: str = "") -> Path:
         """Give where something stands."""
         return self.folder / kind / name
 
@@ -104,7 +104,7 @@ class MemoryDriver:
         """See `Driver.initialise`."""
         storage = self._storage
         if not storage.volume_id:
-            for kind in ("snapshots", "partials", "trash", "state"):
+            for kind in ("snapshots", "pruned", "partials", "trash", "state"):
                 (storage.folder / kind).mkdir(parents=True, exist_ok=True)
             storage.volume_id, storage.owner = secrets.token_hex(16), (project, model)
         if self._data:
@@ -205,7 +205,7 @@ class MemoryDriver:
         found = self._found(name)
         if found is None:
             if name in self._storage.used:
-                raise SnapshotConflict(f"{name} was deleted, and names are not used again")
+                raise SnapshotConflict(f"{name} was pruned or deleted, and names are not used again")
             self._publish(frozen, manifest, marker)
         elif found.marker is None:
             raise SnapshotForeign(f"{name} is not ours")
@@ -229,7 +229,11 @@ class MemoryDriver:
     def _found(self, name: str) -> Snapshot | None:
         if not self._storage.place("snapshots", name).exists():
             return None
-        return Snapshot(name=name, marker=self._storage.markers.get(name), holds=self._holds(name))
+        return Snapshot(name=name, marker=self._marker(name), holds=self._holds(name))
+
+    def _marker(self, name: str) -> Marker | None:
+        pruned = self._storage.place("pruned", name).exists()
+        return None if pruned else self._storage.markers.get(name)
 
     def _holds(self, name: str) -> tuple[str, ...]:
         return tuple(self._storage.holds.get(name, ()))
@@ -337,17 +341,53 @@ class MemoryDriver:
         """See `Driver.release_hold`."""
         self._storage.holds.get(str(name), {}).pop(owner, None)
 
-    def delete(self, name: SnapshotName) -> None:
+    def prune(self, name: SnapshotName) -> None:
+        """See `Driver.prune`."""
+        if self._loose(name):
+            self._storage.place("snapshots", str(name)).rename(self._storage.place("pruned", str(name)))
+
+    def pruned(self) -> Sequence[Snapshot]:
+        """See `Driver.pruned`."""
+        names = sorted(place.name for place in self._storage.place("pruned").glob("*"))
+        return [Snapshot(name=name, marker=self._storage.markers[name], holds=self._holds(name)) for name in names]
+
+    def undelete(self, name: SnapshotName) -> None:
+        """See `Driver.undelete`."""
+        place, back = self._storage.place("pruned", str(name)), self._storage.place("snapshots", str(name))
+        if not place.exists():
+            self.view(name)
+            return
+        if back.exists():
+            raise SnapshotForeign(f"{name} is taken")
+        place.rename(back)
+        try:
+            self.manifest(name)
+        except IntegrityDamage:
+            back.rename(place)
+            raise
+
+    def delete(self, name: SnapshotName, *, even_held: bool = False) -> None:
         """See `Driver.delete`."""
+        pruned = self._storage.place("pruned", str(name))
+        if pruned.exists():
+            remove_tree(pruned)
+        elif self._loose(name, even_held=even_held):
+            remove_tree(self._storage.place("snapshots", str(name)))
+        else:
+            return
+        del self._storage.markers[str(name)]
+        self._storage.holds.pop(str(name), None)
+
+    def _loose(self, name: SnapshotName, *, even_held: bool = False) -> bool:
+        """Tell whether there is one of ours that may go."""
         found = self._found(str(name))
         if found is None:
-            return
+            return False
         if found.marker is None:
             raise SnapshotForeign(f"{name} is not ours")
-        if found.holds:
+        if found.holds and not even_held:
             raise SnapshotHeld(f"{name} is held by {', '.join(found.holds)}")
-        remove_tree(self._storage.place("snapshots", str(name)))
-        del self._storage.markers[str(name)]
+        return True
 
 
 def _move_into(built: Path, live: Path) -> int:

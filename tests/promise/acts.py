@@ -103,6 +103,18 @@ def hold(ground: Path, number: int, say: Say) -> None:
     say(f"held {name_of(number)}")
 
 
+def prune(ground: Path, number: int, say: Say) -> None:
+    """Put version `number` into the trash."""
+    driver_on(ground).prune(name_of(number))
+    say(f"pruned {name_of(number)}")
+
+
+def undelete(ground: Path, number: int, say: Say) -> None:
+    """Bring version `number` back from the trash."""
+    driver_on(ground).undelete(name_of(number))
+    say(f"version {name_of(number)}")
+
+
 def delete(ground: Path, number: int, say: Say) -> None:
     """Delete version `number`."""
     driver_on(ground).delete(name_of(number))
@@ -165,7 +177,7 @@ def _sync_folder(path: Path) -> None:
 ACTS: dict[str, Act] = {
     act.__name__: act
     for act in (
-        *(initialise, make_version, swap, sync, clone, hold, delete, life),
+        *(initialise, make_version, swap, sync, clone, hold, prune, undelete, delete, life),
         *(careless_file, careless_folder, careful),
     )
 }

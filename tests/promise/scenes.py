@@ -31,6 +31,15 @@ def versions(ground: Path) -> set[int]:
     return {numbers[name] for name in listed}
 
 
+def in_trash(ground: Path) -> set[int]:
+    """Give the numbers of the versions that were pruned; each must be whole."""
+    numbers = {str(name_of(number)): number for number in range(400)}
+    names = [snapshot.name for snapshot in driver_on(ground).pruned()]
+    for name in names:
+        assert not [f for f in faults_of(store_of(ground) / "snapshots" / f".pruned-{name}") if name not in f]
+    return {numbers[name] for name in names}
+
+
 def half_made(ground: Path) -> list[str]:
     """Name all that is on its way to become something; a small file of state may stay beside its final name."""
     found = []
@@ -191,6 +200,43 @@ class _Delete(Scene):
         assert versions(ground) in ({1, 2}, {1, 2, number})
 
 
+class _Prune(_Delete):
+    act = "prune"
+
+    def intact(self, ground: Path, number: int) -> None:
+        listed, pruned = versions(ground), in_trash(ground)
+        assert (listed, pruned) in (({1, 2, number}, set()), ({1, 2}, {number}))
+
+    def done(self, ground: Path, number: int) -> None:
+        assert (versions(ground), in_trash(ground)) == ({1, 2}, {number})
+        driver_on(ground).undelete(name_of(number))
+        assert versions(ground) == {1, 2, number}
+        driver_on(ground).delete(name_of(number))
+
+
+class _Undelete(_Prune):
+    act = "undelete"
+
+    def prepare(self, ground: Path, number: int) -> None:
+        super().prepare(ground, number)
+        driver_on(ground).prune(name_of(number))
+
+    def done(self, ground: Path, number: int) -> None:
+        assert (versions(ground), in_trash(ground)) == ({1, 2, number}, set())
+        driver_on(ground).delete(name_of(number))
+
+
+class _DeletePruned(_Undelete):
+    act = "delete"
+
+    def intact(self, ground: Path, number: int) -> None:
+        assert versions(ground) == {1, 2}
+        assert in_trash(ground) in (set(), {number})
+
+    def done(self, ground: Path, number: int) -> None:
+        assert (versions(ground), in_trash(ground)) == ({1, 2}, set())
+
+
 class _Initialise(Scene):
     act = "initialise"
 
@@ -214,6 +260,7 @@ def _make(ground: Path, number: int) -> None:
     make_version(ground, number, lambda _: None)
 
 
-SCENES: dict[str, Scene] = {
-    scene.act: scene for scene in (_Initialise(), _Making(), _Swap(), _Sync(), _Clone(), _Hold(), _Delete())
-}
+_ALL: tuple[Scene, ...] = (
+    *(_Initialise(), _Making(), _Swap(), _Sync(), _Clone(), _Hold(), _Prune(), _Undelete(), _Delete()),
+)
+SCENES: dict[str, Scene] = {scene.act: scene for scene in _ALL} | {"delete from the trash": _DeletePruned()}

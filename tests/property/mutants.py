@@ -22,7 +22,7 @@ from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from ci_mlsnap.domain.names import SnapshotName
-from ci_mlsnap.storage import ledger, shelf
+from ci_mlsnap.storage import ledger, shelf, trash
 from ci_mlsnap.trees.remove import remove_tree
 from tests.property.histories import IN_MEMORY, looked_for
 from tests.property.test_interleaved_runs import SCENARIOS
@@ -54,7 +54,7 @@ def _never(*_: object, **__: object) -> bool:
 # -- the mistakes --------------------------------------------------------------------------------------
 
 _read = ledger.Ledger.read
-_removed = shelf.Shelf.take_down
+_removed = trash.Trash.take_down
 _sum = shelf.Shelf.used_names
 
 
@@ -66,12 +66,12 @@ def _only_present(self: shelf.Shelf) -> list[SnapshotName]:
     return [SnapshotName.parse(name) for name in self.ledger.read().present]
 
 
-def _deletes_anything(self: shelf.Shelf, name: SnapshotName) -> Path | None:
-    place = self.store.snapshots / str(name)
-    if place.exists() and self.ledger.read().present.get(str(name)) is None:
+def _deletes_anything(self: trash.Trash, name: SnapshotName, *, even_held: bool) -> Path | None:
+    place = self.shelf.store.snapshots / str(name)
+    if place.exists() and self.shelf.ledger.read().present.get(str(name)) is None:
         remove_tree(place)
         return None
-    return _removed(self, name)
+    return _removed(self, name, even_held=even_held)
 
 
 def _displaces_for_good(built: Path, live: Path) -> None:
@@ -114,7 +114,7 @@ MUTANTS = [
         "numbers are forgotten with their snapshots", VOLUME, {"storage.shelf.Shelf.used_names": _only_present}
     ),
     Mutant(
-        "the marker is not asked before a delete", VOLUME, {"storage.shelf.Shelf.take_down": _deletes_anything}
+        "the marker is not asked before a delete", VOLUME, {"storage.trash.Trash.take_down": _deletes_anything}
     ),
     Mutant("holds are not written down", VOLUME, {"storage.ledger.Ledger.held": _nothing}),
     Mutant("holds are never given back", VOLUME, {"storage.ledger.Ledger.released": _nothing}),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ci_mlsnap.storage import restoring, shelf
+from ci_mlsnap.storage import restoring, shelf, trash
 from ci_mlsnap.storage.local import LocalDriver
 from ci_mlsnap.storage.placement import file_system_of
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, SECOND, Facts, look, publish, write
@@ -24,7 +24,10 @@ STEPS = (
     *("mkdir", "open", "write", "rename", "replace", "link", "symlink", "unlink", "rmdir"),
     *("chmod", "fchmod", "chown", "utime", "fsync", "ftruncate"),
 )
-RENAMES = ((shelf, "rename_without_replacing"), (restoring, "rename_without_replacing"), (restoring, "exchange"))
+RENAMES = (
+    *((module, "rename_without_replacing") for module in (shelf, trash, restoring)),
+    (restoring, "exchange"),
+)
 DIED, DONE = 9, 0
 
 
