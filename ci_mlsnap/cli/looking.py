@@ -80,14 +80,15 @@ def show(ctx: click.Context, revision: str, as_json: bool) -> int:
 
 @click.command()
 @click.option("--nearest", is_flag=True, help="Take the nearest ancestor's version when there is no other.")
+@click.option("--channel", is_flag=True, help="REVISION is a channel, whatever git has under that name.")
 @json_option
 @click.argument("revision", default="HEAD")
 @click.pass_context
-def path(ctx: click.Context, revision: str, nearest: bool, as_json: bool) -> int:
-    """Print the read-only path of a version."""
+def path(ctx: click.Context, revision: str, nearest: bool, channel: bool, as_json: bool) -> int:
+    """Print the read-only path of a version, or of the one that a channel leads to."""
     from ci_mlsnap.flows.inspect import path_of
 
-    found = path_of(open_here(ctx), revision, nearest=nearest)
+    found = path_of(open_here(ctx), revision, nearest=nearest, channel=channel)
     if as_json:
         emit_json({"path": str(found)})
     else:

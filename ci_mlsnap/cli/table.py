@@ -23,6 +23,8 @@ COMMANDS: dict[str, Row] = {
     "restore": Row("Go back", "returning", "Bring back the model of a commit, without its code."),
     "recover": Row("Go back", "returning", "Bring back model files that were deleted or damaged."),
     "bisect": Row("Go back", "bisecting", "Find the first bad version between two commits; train nothing."),
+    "promote": Row("Keep", "promoting", "Let a channel such as production lead to a version."),
+    "channels": Row("Keep", "promoting", "List where channels lead, and how they came to."),
     "init": Row("Set up", "setting_up", "Write mlsnap.toml and prepare the repository."),
     "doctor": Row("Set up", "setting_up", "Say what would go wrong, and what to do about it."),
     "demo": Row("Set up", "setting_up", "Try everything in a throw-away repository."),
@@ -53,5 +55,6 @@ HINTS: dict[str, str] = {
     "push": "publish",
     "import": "snapshot",
     "save": "snapshot",
+    "deploy": "promote",
 }
 """What people type who know other tools, and what they mean here."""

@@ -11,7 +11,7 @@ from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.metrics import Scalar
 from ci_mlsnap.domain.names import SnapshotName
 
-How = Literal["own", "same-tree", "same-inputs", "nearest"]
+How = Literal["own", "same-tree", "same-inputs", "nearest", "channel"]
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,6 +72,10 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
         """Who holds a lease, as others read it: the build's URL, or the person at this machine."""
         return self.environ.get("BUILD_URL") or _run_url(self.environ) or f"{_user()}@{socket.gethostname()}"
 
+    def person(self) -> str:
+        """Who asks, as ledgers have it: whom the CI names, else the person at this machine."""
+        return self.build.event().actor or f"{_user()}@{socket.gethostname()}"
+
     def now(self) -> str:
         """The time as records have it: UTC, ISO 8601, whole seconds."""
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")

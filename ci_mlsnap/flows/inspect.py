@@ -11,7 +11,7 @@ from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import LiveTree, look_if_possible
 from ci_mlsnap.flows.planning import dirty_paths
-from ci_mlsnap.flows.versions import find_version
+from ci_mlsnap.flows.versions import find_channel, find_version
 from ci_mlsnap.ports import CommitFacts
 from ci_mlsnap.state.catalogue import versions
 from ci_mlsnap.state.journal import open_runs
@@ -90,9 +90,10 @@ def lost_data(answer: Answer) -> tuple[str, ...]:
     return tuple(pin.volume for pin in answer.version.header.pins if not Path(pin.path).is_dir())
 
 
-def path_of(project: Project, revision: str, *, nearest: bool = False) -> Path:
-    """Give the read-only path of a version."""
-    return project.driver.view(find_version(project, revision, nearest=nearest).version.name)
+def path_of(project: Project, revision: str, *, nearest: bool = False, channel: bool = False) -> Path:
+    """Give the read-only path of a version; with `channel`, of what that channel leads to."""
+    found = find_channel(project, revision) if channel else find_version(project, revision, nearest=nearest)
+    return project.driver.view(found.version.name)
 
 
 def _of(known: list[Version], sha: str) -> list[Version]:

@@ -9,6 +9,7 @@ from ci_mlsnap.errors import Busy, LinkEscapes, TreeUnsupported
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.finish import finish
+from ci_mlsnap.flows.following import follow_if_possible
 from ci_mlsnap.flows.live import Identity, compared
 from ci_mlsnap.flows.moving import keep_or_note
 from ci_mlsnap.flows.workspace import begun_workspaces, remove_old
@@ -31,6 +32,7 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
     # Listed before anything else: what is begun after this belongs to the living.
     unfinished, cut_off = driver.unfinished(), begun_workspaces(_store(driver))
     leases.free_orphans(driver)
+    follow_if_possible(driver)
     recovered = _recover_runs(hands, driver)
     try:
         with leases.volume_held(hands, driver):

@@ -6,9 +6,11 @@ import re
 
 from ci_mlsnap.domain.names import SnapshotName, is_sha
 from ci_mlsnap.domain.versions import Answer, Version, answer
-from ci_mlsnap.errors import NoSuchVersion
+from ci_mlsnap.errors import NoCommit, NoSuchVersion
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.planning import HISTORY
+from ci_mlsnap.ports import Step
+from ci_mlsnap.state import channels
 from ci_mlsnap.state.catalogue import versions
 
 _WITH_ATTEMPT = re.compile(r"(.+)\.([1-9][0-9]{0,5})")
@@ -18,13 +20,19 @@ _WITH_SUFFIX = re.compile(r"(.+)(-keep-[1-9][0-9]{0,5}|-dirty-[0-9a-f]{8})")
 def find_version(project: Project, revision: str, *, nearest: bool = False) -> Answer:
     """Say which version `revision` means: a name of git, with `.2` an exact attempt, or a snapshot's name.
 
-    Raises `NoSuchVersion`, which names what is near, and `NoCommit` when git knows no such revision.
+    Where git knows no such name, a channel's. Raises `NoSuchVersion`, which names what is near, and `NoCommit`.
     """
     known = versions(project.driver)
     exact = _exact(project, revision, known)
     if exact is not None:
         return Answer(version=exact, how="own")
-    sha = _sha_of(project, revision, known)
+    try:
+        sha = _sha_of(project, revision, known)
+    except NoCommit:
+        if not channels.is_there(project.state, revision):
+            raise
+        return _of_channel(project, revision, known)
+    _tell_namesake(project, revision)
     found = answer(sha, known, **_git_facts(project, sha))
     if found is None:
         near = answer(sha, known, ancestors=known_ancestors(project, sha))
@@ -46,6 +54,32 @@ def _exact(project: Project, revision: str, known: list[Version]) -> Version | N
     if found is None and match.re is _WITH_SUFFIX:
         raise NoSuchVersion(f"there is no snapshot {wanted[:60]}", hint="`mlsnap log --all` lists what there is")
     return found
+
+
+def find_channel(project: Project, channel: str) -> Answer:
+    """Say which version a channel leads to, whatever git has under that name. Raises as `find_version` does."""
+    return _of_channel(project, channel, versions(project.driver))
+
+
+def _of_channel(project: Project, channel: str, known: list[Version]) -> Answer:
+    name = channels.live(project.state).get(channel)
+    found = next((version for version in known if version.header.name == name), None)
+    if found is None:
+        raise NoSuchVersion(
+            f"the channel {channel[:80]!r} leads to {SnapshotName.parse(name).short}, which is not there"
+            if name
+            else f"there is no channel {channel[:80]!r}",
+            safe="nothing was changed",
+            hint="`mlsnap channels` lists what there is; `mlsnap promote <rev> <channel>` makes one",
+        )
+    return Answer(version=found, how="channel")
+
+
+def _tell_namesake(project: Project, revision: str) -> None:
+    """Say that git's name was taken where a channel has it too: a branch may come from anybody."""
+    if channels.is_there(project.state, revision):
+        text = f"{revision} is taken as git's name; the channel of that name: `mlsnap path --channel {revision}`"
+        project.hands.progress.step(Step(name="revision", state="note", text=text))
 
 
 def _sha_of(project: Project, revision: str, known: list[Version]) -> str:

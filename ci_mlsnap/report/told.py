@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ci_mlsnap.domain.channels import Move
 from ci_mlsnap.domain.metrics import headline, shown
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.domain.versions import How, Version
@@ -14,6 +15,7 @@ _HOW: dict[str, str] = {
     "same-tree": "trained on the same files",
     "same-inputs": "no training input differs",
     "nearest": "the nearest ancestor with a version",
+    "channel": "the channel of this name leads to it, and git has no such name",
 }
 
 
@@ -36,6 +38,28 @@ def back_lines(
         lines.append(f"  what was there can be in no snapshot and was put aside: {aside}")
     if not version.good and version.name.is_version:
         lines.append("  this version misses a gate")
+    return lines
+
+
+def promoted_lines(move: Move, version: Version | None, how: How, link: Path, *, changed: bool) -> list[str]:
+    """Say where a channel leads now, where it led before, and how to go back; `version` is None at its end."""
+    if version is None:
+        was = short(move.before) if move.before else "nowhere"
+        return [f"{move.channel} leads nowhere any more; it led to {was}, which is held no longer"]
+    header = version.header
+    held = f"{_metrics(version)}{counted(header.files, 'file')}, {size(header.bytes)}"
+    if not changed:
+        return [f"{move.channel} leads to {short(header.name)} already, since {move.at} by {move.who}: {held}"]
+    lines = [f"{move.channel} leads to {short(header.name)}: {held}, checked against its manifest"]
+    if _HOW[how]:
+        lines.append(f"  used because {_HOW[how]}")
+    if not version.good:
+        lines.append("  this version misses a gate")
+    if move.before and move.before != move.version:
+        lines.append(
+            f"  before: {short(move.before)}; to go back: mlsnap promote {short(move.before)} {move.channel}"
+        )
+    lines.append(f"  readers follow {link}")
     return lines
 
 

@@ -69,6 +69,11 @@ def place(state: Path, channel: str) -> Path:
     return state / "channels" / channel
 
 
+def exist(state: Path) -> bool:
+    """Tell whether a channel was ever moved here; nothing else is looked at."""
+    return place(state, "any").parent.is_dir()
+
+
 def is_there(state: Path, channel: str) -> bool:
     """Tell whether something stands at the channel's place; nothing else is looked at."""
     return is_label(channel) and os.path.lexists(place(state, channel))
@@ -109,10 +114,14 @@ def finish(state: Path) -> Move | None:
     return begun
 
 
-def point(state: Path, move: Move) -> None:
-    """Let the channel's link lead where the move says, atomically and durably; for whoever is `alone`."""
+def point(state: Path, move: Move) -> bool:
+    """Let the channel's link lead where the move says, atomically and durably; tell whether it led elsewhere.
+
+    For whoever is `alone`. Raises `IntegrityDamage` when a file or folder is in the link's place, `StorageFailed`.
+    """
     link = place(state, move.channel)
-    _require_link(link)
+    if _text(link) == move.link:
+        return False
     with storage_errors("a channel's link cannot be written"):
         for left in link.parent.glob(".*"):
             left.unlink()  # what was cut off on its way here
@@ -123,6 +132,7 @@ def point(state: Path, move: Move) -> None:
         else:
             link.unlink(missing_ok=True)
     fsync_folder(link.parent)
+    return True
 
 
 def _live(state: Path, finished: tuple[Move, ...], begun: Move | None) -> dict[str, str]:
@@ -177,11 +187,7 @@ def _links(state: Path) -> list[str]:
 
 def _leads_to(state: Path, channel: str, last: Move | None, begun: Move | None) -> str:
     """Give the version that a channel's link leads to, as one of the moves that may have put it there says."""
-    link = place(state, channel)
-    _require_link(link)
-    text = ""
-    with storage_errors("a channel's link cannot be read"), suppress(FileNotFoundError):
-        text = os.readlink(link)
+    text = _text(place(state, channel))
     meant = {last.link if last else "": last.version if last else ""}
     if begun is not None and begun.channel == channel:
         meant |= {begun.link: begun.version}
@@ -195,13 +201,17 @@ def _leads_to(state: Path, channel: str, last: Move | None, begun: Move | None) 
     return meant[text]
 
 
-def _require_link(link: Path) -> None:
+def _text(link: Path) -> str:
+    """Give what a channel's link says; nothing where there is none. Raises `IntegrityDamage`."""
     if os.path.lexists(link) and not link.is_symlink():
         raise IntegrityDamage(
             f"{shown(os.fsencode(link))} is a file or folder, and a channel is a link",
             safe="nothing was changed",
             hint="move it away; `mlsnap promote` then makes the link anew",
         )
+    with storage_errors("a channel's link cannot be read"), suppress(FileNotFoundError):
+        return os.readlink(link)
+    return ""
 
 
 def _ledger(state: Path) -> Path:
