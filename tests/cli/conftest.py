@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import pytest
 
+from tests import warm
 from tests.conftest import GitRepository
 
 TRAIN = """\
@@ -21,6 +22,7 @@ cp weights.txt "$MLSNAP_MODEL_DIR/weights.txt"
 echo '{"accuracy": 0.9}' > "$MLSNAP_METRICS"
 echo 'epoch 1'
 """
+MLSNAP = Path(sys.executable).with_name("mlsnap")
 PATIENCE = 100.0
 """Seconds after which a command hangs, and its test fails."""
 
@@ -59,19 +61,21 @@ class Folder:
         return [sys.executable, *options, "-m", "ci_mlsnap", *arguments]
 
     def mlsnap(self, *arguments: str, env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()) -> Said:
-        """Run a command and give what it said."""
-        done = subprocess.run(
+        """Run a command and give what it said; with options for Python, in a process that starts with them."""
+        environment = {**os.environ, **(env or {})}
+        if not options:
+            done = warm.mlsnap(*arguments, cwd=self.path, env=environment, script=MLSNAP, timeout=PATIENCE)
+            return Said(code=done.returncode, stdout=_text(done.stdout), stderr=_text(done.stderr))
+        ran = subprocess.run(
             self.command(*arguments, options=options),
             cwd=self.path,
-            env={**os.environ, **(env or {})},
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
-            errors="surrogateescape",
             check=False,
             timeout=PATIENCE,
         )
-        return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+        return Said(code=ran.returncode, stdout=_text(ran.stdout), stderr=_text(ran.stderr))
 
     def mlsnap_into(self, stdout: int | IO[bytes], stderr: int | IO[bytes], *arguments: str) -> int:
         """Run a command with these streams and give its exit code."""
@@ -96,6 +100,10 @@ class Folder:
         """The names in the store."""
         place = self.path / ".git" / "mlsnap" / "models" / "snapshots"
         return sorted(os.listdir(place)) if place.is_dir() else []
+
+
+def _text(written: bytes) -> str:
+    return written.decode(errors="surrogateescape")
 
 
 def make_folder(path: Path) -> Folder:

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import pytest
 
 from ci_mlsnap.demo.github import GitHubLookAlike
+from tests import warm
 from tests.conftest import GitRepository
 from tests.promise.checking import everything_of, faults_of
 
@@ -83,13 +84,11 @@ class Place:
         env: Mapping[str, str] | None = None,
     ) -> Said:
         """Run a command as a person does; another exit code than `expect` fails the test."""
-        done = subprocess.run(
-            (MLSNAP, *arguments),
+        done = warm.mlsnap(
+            *arguments,
             cwd=cwd or self.folder,
             env={**self.environment, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
+            script=MLSNAP,
             timeout=PATIENCE,
         )
         said = Said(

@@ -8,7 +8,6 @@ test can kill a hundred times.
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 import os
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 from ci_mlsnap.training import hidden
 from tests.promise.acts import Say, perform
 from tests.promise.faults import Fault, struck_alone
+from tests.warm import load_everything
 
 
 def quicken() -> None:
@@ -67,7 +67,7 @@ def _put(place: Any, name: str, value: object) -> None:
 
 def serve() -> None:
     """Do the orders of the standard input; answer each with its outcome."""
-    _load_everything()
+    load_everything()
     quicken()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     for line in sys.stdin:
@@ -84,18 +84,6 @@ def _work(order: dict[str, Any]) -> Callable[[Say], int]:
         return lambda _: _obey(command)
     act = order["act"]
     return lambda say: perform(act["name"], Path(act["ground"]), act["number"], say, act["mutant"])
-
-
-def _load_everything() -> None:
-    from ci_mlsnap.cli.table import COMMANDS
-
-    for row in COMMANDS.values():
-        importlib.import_module(f"ci_mlsnap.cli.{row.module}")
-    flows = ("begin", "conclude", "doctor", "finish", "inspect", "restore", "run", "tidying", "train")
-    others = ("services", "forge.client", "report.told", "report.shown", "report.summary", "report.planned")
-    for name in (*(f"flows.{flow}" for flow in flows), *others):
-        importlib.import_module(f"ci_mlsnap.{name}")
-    importlib.import_module("jinja2")
 
 
 def _obey(command: dict[str, Any]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import pytest
 
 from ci_mlsnap.demo.github import GitHubLookAlike
 from ci_mlsnap.testing.ground import every_stat
+from tests import warm
 from tests.conftest import GitRepository, MakeRepository
 
 MLSNAP = Path(sys.executable).with_name("mlsnap")
@@ -57,19 +57,17 @@ class Place:
         self, *arguments: str, expect: int = 0, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> Said:
         """Run a command as a person does; another exit code than `expect` fails the test."""
-        done = subprocess.run(
-            (MLSNAP, *arguments),
+        done = warm.mlsnap(
+            *arguments,
             cwd=cwd or self.path,
             env={**os.environ, **self.environment, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
+            script=MLSNAP,
             timeout=PATIENCE,
         )
-        assert done.returncode == expect, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return Said(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+        said = Said(code=done.returncode, stdout=done.stdout.decode(), stderr=done.stderr.decode())
+        assert said.code == expect, f"exit code {said.code}\n{said.stdout}{said.stderr}"
+        assert "Traceback" not in said.stderr
+        return said
 
     def doctor(self, env: Mapping[str, str] | None = None, *, expect: int = 0, cwd: Path | None = None) -> Screen:
         """Run doctor as scripts do, hold that nothing on disk changed, and give what it found."""
