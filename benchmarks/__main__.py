@@ -21,6 +21,7 @@ from benchmarks.own_part import own_part_bars
 from benchmarks.sharing_blocks import reflink_bars
 from benchmarks.starting import starting_bars
 from benchmarks.table import line_of, page_of, write_page
+from benchmarks.verifying import verify_bars
 from ci_mlsnap.storage.placement import file_system_of
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -138,6 +139,12 @@ def _beside(bench: Bench) -> Iterator[Bar]:
         yield from bench.on("btrfs", f"second version of {shape.text} by others", second)
 
 
+def _verify(bench: Bench) -> Iterator[Bar]:
+    # On a small tree git is most of it, which is asked for the commit, so the bar is for L alone.
+    limit = None if bench.short else 2.5
+    yield from verify_bars(bench.scratch / "verify", bench.large, limit=limit, rounds=bench.rounds)
+
+
 GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "start": _start,
     "first": _first,
@@ -147,6 +154,7 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "xfs": _xfs,
     "run": _run,
     "beside": _beside,
+    "verify": _verify,
 }
 
 

@@ -175,6 +175,9 @@ class Driver(Protocol):
     def used_names(self) -> Iterable[SnapshotName]:
         """Every name that was ever published here, pruned ones included."""
 
+    def missing(self) -> Sequence[SnapshotName]:
+        """Names that a version was seen under, that nobody deleted, and under which nothing stands; in order."""
+
     def manifest_header(self, name: SnapshotName) -> ManifestHeader:
         """Read the header inside the snapshot. Raises `NoSuchVersion`, `IntegrityDamage`."""
 
@@ -261,6 +264,9 @@ class Forge(Protocol):
 
     def may_post(self, repository: str) -> str:
         """Say what would stop a status: empty when nothing is known to."""
+
+    def statuses_of(self, repository: str, sha: str) -> Sequence[CommitStatus]:
+        """Give a commit's newest statuses, newest first, at most a hundred; whoever may push can forge them."""
 
 
 # -- build (the CI) ----------------------------------------------------------------------------------

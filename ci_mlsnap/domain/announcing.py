@@ -6,6 +6,8 @@ The important words come first, since a forge cuts what does not fit.
 
 from __future__ import annotations
 
+import re
+
 from ci_mlsnap.domain.gates import Verdict
 from ci_mlsnap.domain.metrics import headline, shown
 from ci_mlsnap.domain.names import SnapshotName
@@ -48,6 +50,15 @@ def concluded(plan: Plan, record: Record) -> CommitStatus:
 def gone(context: str, sha: str, name: str) -> CommitStatus:
     """Say that a snapshot announced before is not there any more."""
     return status(sha, context, "error", f"Snapshot {name[:12]} is gone from the storage")
+
+
+def digest_said(text: str, name: SnapshotName) -> str:
+    """Give the first digits of the manifest's digest that a success text says of this snapshot; empty without.
+
+    Anybody who may push can post such a text.
+    """
+    found = re.match(r"Snapshot (\S+) ready: .*\bmanifest ([0-9a-f]{12})\b", text)
+    return found[2] if found and found[1] == name.short else ""
 
 
 def _status(plan: Plan, state: State, text: str) -> CommitStatus:

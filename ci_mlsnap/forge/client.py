@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from github import Auth, Github
@@ -15,7 +15,8 @@ from github.GithubRetry import GithubRetry
 from urllib3.exceptions import InvalidHeader, SSLError
 
 from ci_mlsnap import __version__
-from ci_mlsnap.domain.status import CommitStatus, one_line
+from ci_mlsnap.domain.status import CommitStatus, State, one_line
+from ci_mlsnap.domain.status import status as built
 from ci_mlsnap.errors import AnnouncingQueued
 from ci_mlsnap.forge.diagnosis import Garbage, WaitRefused, diagnose
 from ci_mlsnap.forge.github import Patience
@@ -139,6 +140,14 @@ class Client:
         facts = self._ask(request, lambda echo: (echo.get("state"), str(echo.get("context")).lower()) == sent)
         return one_line(str(facts.get("url", "")))
 
+    def statuses(self, request: Request, sha: str) -> list[CommitStatus]:
+        """Give what GitHub lists as a commit's statuses, in its order; one of no known form is left out."""
+        headers, facts = self._github.requester.requestJsonAndCheck(request.method, request.path)
+        if not isinstance(facts, list):
+            raise Garbage(moved_to=str(headers.get("location", "")))
+        found = [_read_status(sha, each) for each in facts[:100]]
+        return [status for status in found if status is not None]
+
     def obstacle(self, request: Request, repository: str) -> str:
         """Say what would stop a status, from one look at the repository."""
         facts = self._ask(request, lambda answer: isinstance(answer.get("full_name"), str))
@@ -171,3 +180,12 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._github.close()
+
+
+def _read_status(sha: str, facts: object) -> CommitStatus | None:
+    states: tuple[State, ...] = get_args(State)
+    state = next((it for it in states if isinstance(facts, dict) and facts.get("state") == it), None)
+    if not isinstance(facts, dict) or state is None:
+        return None
+    text, context = (str(facts.get(key) or "") for key in ("description", "context"))
+    return built(sha, context, state, text, str(facts.get("target_url") or ""))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ci_mlsnap.domain.status import CommitStatus
-from ci_mlsnap.forge.request import Request, looking, posting
+from ci_mlsnap.forge.request import Request, looking, posting, reading
 from ci_mlsnap.ports import Sent
 
 
@@ -25,6 +25,11 @@ class DryRun:
         """Keep the request that would look; nothing is known to stop what is not sent."""
         self._keep(looking(repository))
         return ""
+
+    def statuses_of(self, repository: str, sha: str) -> Sequence[CommitStatus]:
+        """Keep the request that would ask; nothing is answered to what is not sent."""
+        self._keep(reading(repository, sha))
+        return ()
 
     def _keep(self, request: Request) -> None:
         self.requests.append(request)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -17,7 +17,7 @@ import msgspec
 
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import ConfigInvalid, ForgeForbidden, ForgeUnavailable
-from ci_mlsnap.forge.request import looking, posting
+from ci_mlsnap.forge.request import looking, posting, reading
 from ci_mlsnap.ports import Sent
 
 if TYPE_CHECKING:
@@ -86,6 +86,14 @@ class GitHub:
             return self._in_time(lambda client: client.obstacle(request, repository))
         except ForgeForbidden as forbidden:
             return f"{forbidden.what} ({forbidden.why}): {forbidden.hint}"
+
+    def statuses_of(self, repository: str, sha: str) -> Sequence[CommitStatus]:
+        """Give the newest statuses of a commit, newest first, at most a hundred, at the cost of one request.
+
+        Raises `ForgeForbidden`, `ForgeUnavailable`, and `ForgeRejected` for a commit that GitHub does not know.
+        """
+        request = reading(repository, sha)
+        return self._in_time(lambda client: client.statuses(request, sha))
 
     def close(self) -> None:
         """Close the connections."""

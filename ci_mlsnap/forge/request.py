@@ -28,10 +28,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 def posting(repository: str, status: CommitStatus) -> Request:
     """Build the request that sends a status. Raises `ForgeRejected` for what is no repository or no SHA."""
-    if not is_sha(status.sha):
-        raise ForgeRejected(
-            f"{ascii(status.sha)[:80]} is no full commit SHA", why="a status belongs to one exact commit"
-        )
+    _require_sha(status.sha)
     body = {"state": status.state, "description": status.description, "context": status.context}
     if status.target_url:
         body["target_url"] = status.target_url
@@ -41,6 +38,17 @@ def posting(repository: str, status: CommitStatus) -> Request:
 def looking(repository: str) -> Request:
     """Build the request that describes a repository. Raises `ForgeRejected` for what is none."""
     return Request(method="GET", path=_place(repository))
+
+
+def reading(repository: str, sha: str) -> Request:
+    """Build the request for a commit's newest statuses. Raises `ForgeRejected` for no repository or no SHA."""
+    _require_sha(sha)
+    return Request(method="GET", path=f"{_place(repository)}/commits/{sha}/statuses?per_page=100")
+
+
+def _require_sha(sha: str) -> None:
+    if not is_sha(sha):
+        raise ForgeRejected(f"{ascii(sha)[:80]} is no full commit SHA", why="a status belongs to one exact commit")
 
 
 def _place(repository: str) -> str:

@@ -22,10 +22,12 @@ class Publication:
 
 @dataclass(kw_only=True)
 class Book:
-    """What the ledger's lines add up to. `present` has what was published and neither pruned nor deleted since."""
+    """What the ledger's lines add up to. `present` has what was published and neither pruned nor deleted since,
+    `seen` what is known to have stood under its name."""
 
     present: dict[str, Publication] = field(default_factory=dict)
     pruned: dict[str, Publication] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
     used: dict[str, None] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     holds: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -51,6 +53,13 @@ class Ledger:
         """Say, before it becomes visible, that a snapshot is ours."""
         self._append({"op": "publish", "marker": str(marker), "facts": list(manifest_facts)})
 
+    def seen(self, name: SnapshotName) -> None:
+        """Say that it became visible: without this it is gone, if it is not there, or never was.
+
+        Not made durable: that would cost a publication time, and what is lost of it only hides a loss.
+        """
+        self._append({"op": "seen", "name": str(name)}, fsync=False)
+
     def held(self, name: SnapshotName, owner: str) -> None:
         """Note a hold."""
         self._append({"op": "hold", "name": str(name), "owner": owner})
@@ -71,8 +80,8 @@ class Ledger:
         """Note that a snapshot is gone; its name stays used."""
         self._append({"op": "delete", "name": str(name)})
 
-    def _append(self, payload: Mapping[str, Any]) -> None:
-        lines.append(self.path, dict(payload))
+    def _append(self, payload: Mapping[str, Any], *, fsync: bool = True) -> None:
+        lines.append(self.path, dict(payload), fsync=fsync)
 
 
 def _apply(book: Book, payload: Mapping[str, Any]) -> None:
@@ -93,6 +102,8 @@ def _apply(book: Book, payload: Mapping[str, Any]) -> None:
             book.present.pop(payload["name"], None)
             book.pruned.pop(payload["name"], None)
             book.holds.pop(payload["name"], None)
+        case "seen":
+            book.seen.add(payload["name"])
         case "hold":
             book.holds.setdefault(payload["name"], {})[payload["owner"]] = None
         case "release":

@@ -236,6 +236,10 @@ class LocalDriver:
         """See `Driver.used_names`."""
         return self._shelf.used_names()
 
+    def missing(self) -> Sequence[SnapshotName]:
+        """See `Driver.missing`."""
+        return self._shelf.missing()
+
     def manifest_header(self, name: SnapshotName) -> ManifestHeader:
         """See `Driver.manifest_header`."""
         return self._shelf.header(name)

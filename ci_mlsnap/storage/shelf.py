@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ci_mlsnap.durable.atomic import fsync_folder, write_atomically
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import (
     IntegrityDamage,
+    MlsnapError,
     NoSuchVersion,
     SnapshotConflict,
     SnapshotForeign,
@@ -71,6 +72,16 @@ class Shelf:
     def used_names(self) -> Sequence[SnapshotName]:
         """See `Driver.used_names`."""
         return [SnapshotName.parse(name) for name in self.ledger.read().used]
+
+    def missing(self) -> Sequence[SnapshotName]:
+        """See `Driver.missing`."""
+        book = self.ledger.read()
+        with storage_errors("the snapshots cannot be listed"):
+            return [SnapshotName.parse(name) for name in sorted(book.seen & book.present.keys()) if self._is_gone(name)]
+
+    def _is_gone(self, name: str) -> bool:
+        """Tell whether it stands nowhere; a prune that was cut short left it in the trash."""
+        return not any(map(os.path.lexists, (self.store.snapshots / name, self.store.pruned(name))))
 
     def _look(self, name: str, book: Book) -> Snapshot | None:
         with storage_errors("the snapshot cannot be looked at"):
@@ -204,6 +215,8 @@ class Shelf:
             raise _unknown(marker) from error
         if found is None or str(found.marker) != str(marker):
             raise _unknown(marker)
+        with suppress(MlsnapError):
+            self.ledger.seen(marker.name)
         return found
 
     # -- holding -------------------------------------------------------------------------------

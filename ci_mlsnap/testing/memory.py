@@ -255,6 +255,10 @@ class MemoryDriver:
         """See `Driver.used_names`."""
         return [SnapshotName.parse(name) for name in self._storage.used]
 
+    def missing(self) -> Sequence[SnapshotName]:
+        """See `Driver.missing`."""
+        return [SnapshotName.parse(name) for name in sorted(self._storage.markers) if self._found(name) is None]
+
     def manifest_header(self, name: SnapshotName) -> ManifestHeader:
         """See `Driver.manifest_header`."""
         return self.manifest(name).header

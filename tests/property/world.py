@@ -149,6 +149,9 @@ class Board:
     def may_post(self, repository: str) -> str:
         return ""
 
+    def statuses_of(self, repository: str, sha: str) -> list[CommitStatus]:
+        return [status for status in reversed(self.heard) if status.sha == sha]
+
     def last(self, sha: str) -> CommitStatus | None:
         """Give what a commit says."""
         return next((status for status in reversed(self.heard) if status.sha == sha), None)

@@ -166,6 +166,9 @@ class MemoryForge:
     def may_post(self, repository: str) -> str:
         return ""
 
+    def statuses_of(self, repository: str, sha: str) -> list[CommitStatus]:
+        return [status for _, status in reversed(self.posted) if status.sha == sha]
+
 
 @pytest.fixture
 def forge() -> MemoryForge:

@@ -59,6 +59,9 @@ class Answering:
     def may_post(self, repository: str) -> str:
         return ""
 
+    def statuses_of(self, repository: str, sha: str) -> list[CommitStatus]:
+        return []
+
 
 KEYS = st.tuples(st.sampled_from(["a/a", "b/b"]), st.sampled_from(["a" * 40, "b" * 40]), st.just("mlsnap/m"))
 ANSWERS = st.sampled_from(["fine", "away", "forbidden", "rejected", "answer lost", "crash before", "crash after"])
