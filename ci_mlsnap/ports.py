@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from ci_mlsnap.domain.comparing import LineChange
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.manifest import Inventory, Manifest, ManifestHeader
 from ci_mlsnap.domain.names import Marker, SnapshotName
@@ -313,6 +314,14 @@ class CommitFacts(msgspec.Struct, frozen=True, kw_only=True):
     time: str = ""
 
 
+class GraphLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the graph that git draws. Between commits `commit` is None, and `room` tells one that was left."""
+
+    drawn: str
+    commit: CommitFacts | None
+    room: bool
+
+
 class Repository(Protocol):
     """The git work tree. Raises `NotARepository`, `NoCommit`, `GitFailed`."""
 
@@ -337,7 +346,15 @@ class Repository(Protocol):
 
     def ancestors(self, revision: str, *, limit: int) -> Sequence[str]: ...
 
-    def log(self, revision: str, *, limit: int) -> Sequence[CommitFacts]: ...
+    def log(self, revision: str, *, limit: int, since: int = 0) -> Sequence[CommitFacts]: ...
+
+    def graph(self, revision: str, *, limit: int, since: int = 0, room: int = 0) -> Sequence[GraphLine]: ...
+
+    def commits(self, shas: Sequence[str]) -> Mapping[str, CommitFacts]: ...
+
+    def line_changes(self, before: str, after: str, *, below: str) -> Sequence[LineChange]: ...
+
+    def moment(self, text: str) -> int: ...
 
     def first_parents(self, good: str, bad: str) -> Sequence[CommitFacts] | None: ...
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ci_mlsnap.domain.comparing import LineChange
 from ci_mlsnap.domain.names import is_sha
 from ci_mlsnap.errors import GitFailed, NoCommit, NotARepository
-from ci_mlsnap.git import remote, trees, worktree
+from ci_mlsnap.git import history, remote, trees, worktree
 from ci_mlsnap.git.run import Answer, Git
-from ci_mlsnap.ports import CommitFacts
+from ci_mlsnap.ports import CommitFacts, GraphLine
 
-_FIELDS = "%H%x00%T%x00%P%x00%s%x00%an%x00%cI"
-_ALL = -1
 _HEADS = b"refs/heads/"
 _ORIGIN = b"refs/remotes/origin/"
 
@@ -99,7 +98,7 @@ class GitRepository:
     def commit(self, revision: str) -> CommitFacts:
         """What git says of a commit; all its parents, also where a shallow clone is cut. Raises `NoCommit`."""
         sha = self.resolve(revision)
-        facts = next(self._facts(sha, 1))
+        facts = next(history.commits(self._git, "--max-count=1", sha))
         if not self.is_shallow():
             return facts
         raw = self._git.run("cat-file", "commit", sha, what=f"commit {sha[:12]} cannot be read")
@@ -109,9 +108,28 @@ class GitRepository:
             sha=sha, tree=facts.tree, parents=parents, subject=facts.subject, author=facts.author, time=facts.time
         )
 
-    def log(self, revision: str, *, limit: int) -> Sequence[CommitFacts]:
-        """The commit and its ancestors, newest first, at most `limit`; ends where a shallow clone is cut."""
-        return list(self._facts(self.resolve(revision), limit))
+    def log(self, revision: str, *, limit: int, since: int = 0) -> Sequence[CommitFacts]:
+        """The commit and its ancestors, newest first, at most `limit`; ends where a shallow clone is cut.
+
+        `since`, in seconds since the epoch, leaves out what was committed earlier.
+        """
+        return list(history.commits(self._git, *_bounds(limit, since), self.resolve(revision)))
+
+    def graph(self, revision: str, *, limit: int, since: int = 0, room: int = 0) -> Sequence[GraphLine]:
+        """The commits of `log`, between the lines that git draws; `room` lines are left below each commit."""
+        return list(history.graph(self._git, *_bounds(limit, since), self.resolve(revision), room=room))
+
+    def commits(self, shas: Sequence[str]) -> Mapping[str, CommitFacts]:
+        """What git says of those of the commits that are here, by SHA."""
+        return history.known(self._git, shas)
+
+    def line_changes(self, before: str, after: str, *, below: str) -> Sequence[LineChange]:
+        """The files below a folder that differ between two commits, with the lines that came and went."""
+        return history.line_changes(self._git, before, after, below=below)
+
+    def moment(self, text: str) -> int:
+        """A date as git reads it, in seconds since the epoch. Raises `UsageError`."""
+        return history.moment(self._git, text)
 
     def ancestors(self, revision: str, *, limit: int) -> Sequence[str]:
         """The SHAs of `log`."""
@@ -127,7 +145,7 @@ class GitRepository:
         old, new = self.resolve(good), self.resolve(bad)
         if self._git.ask("merge-base", "--is-ancestor", old, new).code != 0:
             return None
-        return list(self._facts(f"{old}..{new}", _ALL, "--first-parent", "--topo-order"))[::-1]
+        return list(history.commits(self._git, "--first-parent", "--topo-order", f"{old}..{new}"))[::-1]
 
     def is_shallow(self) -> bool:
         """Tell whether the clone's history is cut."""
@@ -219,18 +237,6 @@ class GitRepository:
             self._told[arguments] = self._git.ask(*arguments)
         return self._told[arguments]
 
-    def _facts(self, revisions: str, limit: int, *options: str) -> Iterator[CommitFacts]:
-        listed = self._git.run(
-            *("log", "-z", "--no-show-signature", "--no-patch", "--no-color", "--encoding=UTF-8"),
-            *(f"--max-count={limit}", f"--format={_FIELDS}", *options, revisions),
-            what="the history cannot be read",
-        )
-        texts = [text.decode("utf-8", "replace") for text in listed.split(b"\0")[:-1]]
-        for sha_, tree, parents, subject, author, time in zip(*(iter(texts),) * 6, strict=True):
-            yield CommitFacts(
-                sha=sha_, tree=tree, parents=tuple(parents.split()), subject=subject, author=author, time=time
-            )
-
     def _from_top(self, path: Path) -> str | None:
         """Write a path as git does, from the top; None when it is outside. A link counts, not its target."""
         absolute = Path(os.path.normpath(self.top / path))
@@ -238,6 +244,10 @@ class GitRepository:
             if candidate.is_relative_to(self.top):
                 return candidate.relative_to(self.top).as_posix()
         return None
+
+
+def _bounds(limit: int, since: int) -> tuple[str, ...]:
+    return (f"--max-count={limit}", *([f"--max-age={since}"] if since else []))
 
 
 def _path(name: bytes) -> Path:
