@@ -5,7 +5,7 @@ Adapters translate and decide nothing; their library's types and exceptions stop
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -322,6 +322,19 @@ class GraphLine(msgspec.Struct, frozen=True, kw_only=True):
     room: bool
 
 
+class Refs(msgspec.Struct, frozen=True, kw_only=True):
+    """Branches and tags with the commits they mean, those of `origin` as `origin/<name>`.
+
+    `missing` are those of `origin` whose commits are not in this clone. Unless origin was `asked`, its branches
+    are those of the last fetch; where there is no origin there is nobody to ask.
+    """
+
+    branches: Mapping[str, str]
+    tags: Mapping[str, str]
+    missing: tuple[str, ...] = ()
+    asked: bool
+
+
 class Repository(Protocol):
     """The git work tree. Raises `NotARepository`, `NoCommit`, `GitFailed`."""
 
@@ -357,6 +370,12 @@ class Repository(Protocol):
     def moment(self, text: str) -> int: ...
 
     def first_parents(self, good: str, bad: str) -> Sequence[CommitFacts] | None: ...
+
+    def refs(self) -> Refs: ...
+
+    def commits_and_trees(self, shas: Collection[str], *, ancestors: bool) -> set[str]: ...
+
+    def worktrees(self) -> Sequence[Path]: ...
 
     def root_commit(self) -> str: ...
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ci_mlsnap.domain.comparing import LineChange
 from ci_mlsnap.domain.names import is_sha
 from ci_mlsnap.errors import GitFailed, NoCommit, NotARepository
-from ci_mlsnap.git import history, remote, trees, worktree
+from ci_mlsnap.git import history, refs, remote, trees, worktree
 from ci_mlsnap.git.run import Answer, Git
-from ci_mlsnap.ports import CommitFacts, GraphLine
+from ci_mlsnap.ports import CommitFacts, GraphLine, Refs
 
 _HEADS = b"refs/heads/"
 _ORIGIN = b"refs/remotes/origin/"
@@ -150,6 +150,18 @@ class GitRepository:
     def is_shallow(self) -> bool:
         """Tell whether the clone's history is cut."""
         return self._ask("rev-parse", "--is-shallow-repository").line == b"true"
+
+    def refs(self) -> Refs:
+        """Branches and tags, of `origin` those that it has now. Waits for it at most 30 s, and never prompts."""
+        return refs.refs_of(self._git, has_origin=bool(self._origin_url()))
+
+    def commits_and_trees(self, shas: Collection[str], *, ancestors: bool) -> set[str]:
+        """The SHAs of commits and their git trees, with all before them where `ancestors` are wanted."""
+        return refs.commits_and_trees(self._git, shas, ancestors=ancestors)
+
+    def worktrees(self) -> Sequence[Path]:
+        """The folders of all work trees of this repository."""
+        return refs.worktrees(self._git)
 
     def root_commit(self) -> str:
         """The first commit of the checked-out history. Raises `NoCommit` where a shallow clone hides it."""

@@ -106,7 +106,7 @@ class Store:
         return self.snapshots / f".trash-{_checked(token)}"
 
     def pruned(self, name: object) -> Path:
-        """Give the place of a pruned snapshot: in the same folder, since a read-only subvolume goes to no other."""
+        """Give the place of a pruned snapshot, in the same folder: a read-only subvolume goes to no other."""
         return self.snapshots / f"{PRUNED}{name}"
 
     @contextmanager
