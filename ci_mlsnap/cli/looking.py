@@ -122,6 +122,7 @@ def _log_facts(line: LogLine) -> dict[str, Any]:
 def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
     from ci_mlsnap.domain.pins import told
     from ci_mlsnap.domain.texts import counted
+    from ci_mlsnap.report.going_back import stays_text
     from ci_mlsnap.report.rendering import short
     from ci_mlsnap.report.told import headline_of
 
@@ -139,6 +140,13 @@ def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
     yield f"{'live tree':<9} {path}: {_live_text(found)}"
     if found.view:
         yield f"view      {short(found.view)}"
+    for noted in found.stays:
+        text = stays_text(noted.version, noted.version_before, noted.who, noted.why, noted.since)
+        yield f"rollback  {noted.place} {text}"
+    for name, leads_to in found.channels.items():
+        yield f"channel   {name} leads to {short(leads_to)}"
+    if found.trouble:
+        yield f"damaged   {found.trouble}"
     foreign = f", {counted(found.foreign, 'foreign snapshot')}" if found.foreign else ""
     yield f"model     {model}: {counted(found.versions, 'version')}{foreign}"
     for run in found.unfinished:
@@ -189,6 +197,12 @@ def _standing_facts(found: Standing) -> dict[str, Any]:
         "foreign": found.foreign,
         "unfinished": found.unfinished,
         "waiting": found.waiting,
+        "rollbacks": [
+            {"place": it.place, "version": it.version, "before": it.version_before, "who": it.who, "why": it.why}
+            for it in found.stays
+        ],
+        "channels": found.channels,
+        "trouble": found.trouble or None,
     }
 
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, Row] = {
     "checkout": Row("Go back", "returning", "Check out a commit's code and its model together."),
     "restore": Row("Go back", "returning", "Bring back the model of a commit, without its code."),
     "recover": Row("Go back", "returning", "Bring back model files that were deleted or damaged."),
+    "rollback": Row("Go back", "rolling", "Put the models back to an earlier version; they stay there."),
     "bisect": Row("Go back", "bisecting", "Find the first bad version between two commits; train nothing."),
     "promote": Row("Keep", "promoting", "Let a channel such as production lead to a version."),
     "channels": Row("Keep", "promoting", "List where channels lead, and how they came to."),
@@ -58,5 +59,6 @@ HINTS: dict[str, str] = {
     "import": "snapshot",
     "save": "snapshot",
     "deploy": "promote",
+    "revert": "rollback",
 }
 """What people type who know other tools, and what they mean here."""

@@ -83,6 +83,20 @@ def baseline(versions: Iterable[Version], branch_commits: Iterable[str]) -> Vers
     return next((preferred(by_commit[sha]) for sha in branch_commits if sha in by_commit), None)
 
 
+def good_before(versions: Iterable[Version], now: Version, ancestors: Sequence[str] | None) -> Version | None:
+    """Give the good version before this one: an earlier attempt at its commit, else that of the nearest ancestor.
+
+    `ancestors` are the commits before its own, nearest first. Where they are None, since git does not know the
+    commit, it is the newest earlier one that was made on the same ref.
+    """
+    good = [version for version in versions if version.good and version.name.is_version]
+    earlier = [version for version in good if version.header.sequence < now.header.sequence]
+    if ancestors is None:
+        return preferred(version for version in earlier if version.header.ref == now.header.ref)
+    again = preferred(version for version in earlier if version.header.commit == now.header.commit)
+    return again or baseline(good, ancestors)
+
+
 def next_attempt(sha: str, used: Iterable[SnapshotName]) -> SnapshotName:
     """Name the next attempt at a commit; numbers once used are not used again, also after a prune."""
     taken = [name.attempt for name in used if name.sha == sha and name.is_version]

@@ -18,8 +18,9 @@ from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Outcome, Record, VolumeRecord
+from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.errors import MlsnapError, PlanMismatch, TrainingFailed, UsageError
-from ci_mlsnap.flows import leases
+from ci_mlsnap.flows import leases, staying
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
 from ci_mlsnap.flows.holding import let_go
@@ -29,7 +30,7 @@ from ci_mlsnap.flows.pinning import noted
 from ci_mlsnap.flows.workspace import clear, link_view, places
 from ci_mlsnap.ports import Driver, Snapshot, Step
 from ci_mlsnap.report.summary import summary
-from ci_mlsnap.state import advances, live, pointers
+from ci_mlsnap.state import advances, live, pointers, rolled_back
 from ci_mlsnap.state.journal import Run
 
 
@@ -134,9 +135,20 @@ def settle(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
         live.write(
             driver.state_folder(), path, version=plan.name, condition="equal", run=run.run_id, state_of_tree=state
         )
+        _let_move(hands, driver, path)
     elif good and plan.advance:
         _advance(hands, driver, run, name, path)
-    _settle_view(run, driver.view(name) if good else None)
+    stays = plan.volume.view and rolled_back.find(driver.state_folder(), Path(plan.volume.view))
+    _settle_view(run, driver.view(name) if good and not stays else None)
+
+
+def _let_move(hands: Hands, driver: Driver, path: Path) -> None:
+    """End a rollback of the tree: what was trained there came after it, in the tree itself."""
+    noted = rolled_back.find(driver.state_folder(), path)
+    if noted is not None:
+        staying.let_move(driver, path, noted)
+        text = f"{path} was rolled back by {one_line(noted.who)}; this run trained on from there"
+        hands.progress.step(Step(name="advance", state="note", text=text))
 
 
 def _advance(hands: Hands, driver: Driver, run: Run, name: SnapshotName, path: Path) -> None:
@@ -153,7 +165,11 @@ def _advance(hands: Hands, driver: Driver, run: Run, name: SnapshotName, path: P
         wait=plan.lease_wait,
     )
     if moved is None:
+        noted = rolled_back.find(driver.state_folder(), path)
         text = f"{path} stays as it is: something newer than {name.short} is there"
+        if noted is not None:
+            who = one_line(noted.who)
+            text = f"{path} stays at {noted.version[:7]}: {who} rolled it back (`mlsnap rollback --release`)"
         hands.progress.step(Step(name="advance", state="note", text=text))
         return
     run.note("advanced", version=plan.name)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from ci_mlsnap.domain.versions import Answer, Version
-from ci_mlsnap.errors import MlsnapError
+from ci_mlsnap.errors import IntegrityDamage, MlsnapError
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import LiveTree, look_if_possible
 from ci_mlsnap.flows.planning import dirty_paths
 from ci_mlsnap.flows.versions import find_channel, find_version
 from ci_mlsnap.ports import CommitFacts
+from ci_mlsnap.state import channels, rolled_back
 from ci_mlsnap.state.catalogue import versions
 from ci_mlsnap.state.journal import open_runs
 from ci_mlsnap.state.outbox import Outbox
+from ci_mlsnap.state.rolled_back import RolledBack
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +36,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     foreign: int
     unfinished: tuple[str, ...]
     waiting: int
+    stays: tuple[RolledBack, ...] = ()
+    """The live tree or the view, where a person rolled it back."""
+    channels: Mapping[str, str] = {}
+    trouble: str = ""
+    """What is wrong with the channels, or with the note of a rollback; empty when nothing is."""
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +58,7 @@ def standing(project: Project) -> Standing:
     head = repository.head()
     snapshots = driver.list()
     view = project.view
+    stays, leads, trouble = _stays_and_channels(project)
     return Standing(
         commit=head,
         branch=repository.branch(),
@@ -62,7 +71,20 @@ def standing(project: Project) -> Standing:
         foreign=sum(snapshot.marker is None for snapshot in snapshots),
         unfinished=tuple(run.plan.event.run_url or run.run_id for run in open_runs(project.state)),
         waiting=len(Outbox(project.state).pending()),
+        stays=stays,
+        channels=leads,
+        trouble=trouble,
     )
+
+
+def _stays_and_channels(project: Project) -> tuple[tuple[RolledBack, ...], Mapping[str, str], str]:
+    """Look at both; what is damaged there is told beside all else that status says."""
+    try:
+        places = [project.volume_path, *([project.view] if project.view is not None else [])]
+        found = [rolled_back.find(project.state, place) for place in places]
+        return tuple(noted for noted in found if noted is not None), channels.live(project.state), ""
+    except IntegrityDamage as error:
+        return (), {}, error.what
 
 
 def history(

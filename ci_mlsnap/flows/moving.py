@@ -15,7 +15,7 @@ from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.live import Identity, LiveTree, compared, keep, look_if_possible
 from ci_mlsnap.ports import Driver
-from ci_mlsnap.state import advances, displaced, live
+from ci_mlsnap.state import advances, displaced, live, rolled_back
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +48,24 @@ def move_live_tree(
     commits, so that runs that already began leave the tree there.
     """
     with leases.volume_held(hands, driver):
-        if chosen is not None:
-            choice = Advance(token=leases.volume_token(driver), ancestors=tuple(chosen))
-            advances.write(driver.state_folder(), path, choice)
-        return _moved(hands, driver, name, path, identity, read=read)
+        return move_held_tree(hands, driver, name, path, identity, read=read, chosen=chosen)
+
+
+def move_held_tree(
+    hands: Hands,
+    driver: Driver,
+    name: SnapshotName,
+    path: Path,
+    identity: Identity,
+    *,
+    read: bool = False,
+    chosen: Sequence[str] | None = None,
+) -> Moved:
+    """Move the live tree as `move_live_tree` does, for whoever has the lease."""
+    if chosen is not None:
+        choice = Advance(token=leases.volume_token(driver), ancestors=tuple(chosen))
+        advances.write(driver.state_folder(), path, choice)
+    return _moved(hands, driver, name, path, identity, read=read)
 
 
 def advance_live_tree(
@@ -67,9 +81,12 @@ def advance_live_tree(
 ) -> Moved | None:
     """Move the live tree as `move_live_tree` does, for a run; None when it is at something newer already.
 
-    That is looked at under the lease, so that of two runs the newer one has the last word. `wait` in seconds.
+    None also where a person rolled the tree back. Both are looked at under the lease, so that of two runs the
+    newer one has the last word. `wait` in seconds.
     """
     with leases.volume_held(hands, driver, wait=wait):
+        if rolled_back.find(driver.state_folder(), path) is not None:
+            return None
         if is_overtaken(advance, advances.read(driver.state_folder(), path), by_descent=by_descent):
             return None
         advances.write(driver.state_folder(), path, advance)

@@ -9,13 +9,14 @@ import msgspec
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.versions import Answer
 from ci_mlsnap.errors import NoCommit, Refused, UsageError
+from ci_mlsnap.flows import staying
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import Identity, look_if_possible
 from ci_mlsnap.flows.moving import Moved, move_live_tree
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version, known_ancestors
 from ci_mlsnap.flows.workspace import link_view, links_folder
-from ci_mlsnap.state import live
+from ci_mlsnap.state import live, rolled_back
 
 
 class Back(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +33,8 @@ def restore(
     """Make the live tree (private volume) or this checkout's view (shared volume) the version of `revision`.
 
     `shared` moves the live tree of a shared volume, for all who use it; `read` compares contents also of files
-    whose size and times look unchanged. Raises `NoSuchVersion`, `Busy`, `IntegrityDamage`, `VolumeRefused`,
-    `VolumeForeign`; unsaved work is kept first.
+    whose size and times look unchanged. Unsaved work is kept first, and a rollback ends.
+    Raises `NoSuchVersion`, `Busy`, `IntegrityDamage`, `VolumeRefused`, `VolumeForeign`.
     """
     return _restore(project, revision, shared=shared, nearest=nearest, read=read, chosen=True)
 
@@ -50,6 +51,8 @@ def _restore(
     tidy(project.hands, project.driver, identity(project))
     found = find_version(project, revision, nearest=nearest)
     name = found.version.name
+    place = project.volume_path if project.private or shared else project.view
+    noted = rolled_back.find(project.state, place) if chosen and place is not None else None
     if not project.private and not shared:
         if project.view is None:
             raise Refused(
@@ -59,12 +62,16 @@ def _restore(
             )
         project.driver.read_back(name)
         link_view(project.view, project.driver.view(name), made_in=links_folder(project.repository))
+        if noted is not None:
+            staying.let_move(project.driver, project.view, noted)
         return Back(answer=found, place=project.view)
-    _require_volume(project)
+    require_volume(project)
     before = known_ancestors(project, found.version.header.commit) if chosen else None
     moved = move_live_tree(
         project.hands, project.driver, name, project.volume_path, identity(project), read=read, chosen=before
     )
+    if noted is not None:
+        staying.let_move(project.driver, project.volume_path, noted)
     return Back(answer=found, place=project.volume_path, moved=moved)
 
 
@@ -85,7 +92,7 @@ def checkout(project: Project, revision: str) -> Back:
     """
     found = find_version(project, revision)
     if project.private:
-        _require_volume(project)
+        require_volume(project)
     project.repository.checkout(_known_to_git(project, revision) or found.version.header.commit)
     return restore(project, str(found.version.name))
 
@@ -101,16 +108,18 @@ def recover(project: Project) -> Back | None:
     revision = (recorded.target or recorded.version) if recorded else ""
     if not project.private:
         return _recover_view(project)
+    noted = rolled_back.find(project.state, project.volume_path)
+    revision = revision or (noted.version if noted is not None else "")
     if not revision or project.driver.get(SnapshotName.parse(revision)) is None:
         revision = project.repository.head()
-    _require_volume(project)
+    require_volume(project)
     tree = look_if_possible(project.driver, project.volume_path, read=True)
     if tree is not None and tree.equal and tree.version == revision:
         return None
     return _restore(project, revision, nearest=not (recorded and recorded.version), read=True)
 
 
-def _require_volume(project: Project) -> None:
+def require_volume(project: Project) -> None:
     """Refuse a live tree that is not the volume, before it is compared with anything; one made anew is taken.
 
     Raises `VolumeRefused`, `VolumeForeign`.
@@ -135,8 +144,9 @@ def identity(project: Project) -> Identity:
 
 
 def _recover_view(project: Project) -> Back | None:
-    found = find_version(project, "HEAD", nearest=True)
+    noted = rolled_back.find(project.state, project.view) if project.view is not None else None
+    found = find_version(project, noted.version if noted is not None else "HEAD", nearest=True)
     target = project.driver.view(found.version.name)
     if project.view is not None and project.view.is_symlink() and project.view.resolve() == target.resolve():
         return None
-    return restore(project, str(found.version.name))
+    return _restore(project, str(found.version.name))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import Busy, LinkEscapes, TreeUnsupported
-from ci_mlsnap.flows import leases
+from ci_mlsnap.flows import leases, staying
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.finish import finish
 from ci_mlsnap.flows.following import follow_if_possible
@@ -33,6 +33,7 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
     unfinished, cut_off = driver.unfinished(), begun_workspaces(_store(driver))
     leases.free_orphans(driver)
     follow_if_possible(driver)
+    staying.release_left(driver)
     recovered = _recover_runs(hands, driver)
     try:
         with leases.volume_held(hands, driver):

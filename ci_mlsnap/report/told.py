@@ -10,13 +10,14 @@ from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.domain.versions import How, Version
 from ci_mlsnap.report.rendering import short
 
-_HOW: dict[str, str] = {
+HOW: dict[str, str] = {
     "own": "",
     "same-tree": "trained on the same files",
     "same-inputs": "no training input differs",
     "nearest": "the nearest ancestor with a version",
     "channel": "the channel of this name leads to it, and git has no such name",
 }
+"""Why a version answers a revision that is not its own commit."""
 
 
 def back_lines(
@@ -28,8 +29,8 @@ def back_lines(
     if moved is not None and moved[0] == "none":
         return [f"{place} is {short(header.name)} already: {_metrics(version)}{held}"]
     lines = [f"{place} is now {short(header.name)}: {_metrics(version)}{held}, checked against its manifest"]
-    if _HOW[how]:
-        lines.append(f"  used because {_HOW[how]}")
+    if HOW[how]:
+        lines.append(f"  used because {HOW[how]}")
     if moved is not None and moved[2]:
         lines.append(f"  {counted(moved[2], 'entry')} brought back")
     if moved is not None and moved[1]:
@@ -51,8 +52,8 @@ def promoted_lines(move: Move, version: Version | None, how: How, link: Path, *,
     if not changed:
         return [f"{move.channel} leads to {short(header.name)} already, since {move.at} by {move.who}: {held}"]
     lines = [f"{move.channel} leads to {short(header.name)}: {held}, checked against its manifest"]
-    if _HOW[how]:
-        lines.append(f"  used because {_HOW[how]}")
+    if HOW[how]:
+        lines.append(f"  used because {HOW[how]}")
     if not version.good:
         lines.append("  this version misses a gate")
     if move.before and move.before != move.version:

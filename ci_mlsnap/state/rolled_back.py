@@ -86,4 +86,13 @@ def clear(state: Path, place: Path) -> None:
 
 def file_of(state: Path, place: Path) -> Path:
     """Give the file whose being there means that the place stays."""
-    return state / "rolled-back" / f"{live.key(place)}.json"
+    return _file(state, live.key(place))
+
+
+def is_noted(state: Path, key: str) -> bool:
+    """Tell whether a place stays that is known by its key alone."""
+    return _file(state, key).exists()
+
+
+def _file(state: Path, key: str) -> Path:
+    return state / "rolled-back" / f"{key}.json"
