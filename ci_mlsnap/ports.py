@@ -37,6 +37,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """What a driver found about its volume, for preflight and `doctor`. Sizes in bytes.
 
     `faster` is what a person can do for a way that takes less time; empty when there is nothing to do.
+    `most_snapshots` is how many a volume can have, 0 where only space limits it.
     """
 
     volume_id: str
@@ -49,6 +50,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: int
     foreign: int
     faster: str = ""
+    most_snapshots: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,16 +197,28 @@ class Driver(Protocol):
 
         Raises `IntegrityDamage` naming the first difference, `NoSuchVersion`."""
 
-    def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
+    def restore(
+        self,
+        name: SnapshotName,
+        live: Path,
+        *,
+        way: Literal["swap", "sync"] | None = None,
+        paths: Sequence[bytes] = (),
+    ) -> Restored:
         """Make the live tree equal to the snapshot, bit for bit; None picks the best way.
 
-        By swap a reader sees the old or the new tree, whole. Interrupted, it can be run again. A driver that was
-        opened for data refuses.
-        Raises `IntegrityDamage` before anything changed, `VolumeForeign`, `NoSuchVersion`, `StorageFull`.
+        By swap a reader sees the old or the new tree, whole. With `paths`, as the manifest has them, only these
+        files and folders are brought back, by sync, and all else stays as it is. Interrupted, it can be run again.
+        A driver that was opened for data refuses.
+        Raises `IntegrityDamage`, `NoSuchVersion` also for a path that the version has not, and `LiveTreeChanged`
+        for one that leads through a link, all before anything changed; `VolumeForeign`, `StorageFull`.
         """
 
-    def clone(self, name: SnapshotName | None, destination: Path) -> Path:
-        """Make a writable private copy at `destination`, which must not exist; None gives an empty tree."""
+    def clone(self, name: SnapshotName | None, destination: Path, *, paths: Sequence[bytes] = ()) -> Path:
+        """Make a writable private copy at `destination`, which must not exist; None gives an empty tree.
+
+        With `paths` it holds only these. Raises `IntegrityDamage`, `NoSuchVersion`, `StorageFull`.
+        """
 
     def remove_clone(self, destination: Path) -> None:
         """Remove a clone made here; does nothing when it is gone."""

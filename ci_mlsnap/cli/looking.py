@@ -133,6 +133,10 @@ def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
     else:
         first = headline_of(found.answer.version)
         scored = f"  {first[0]} {first[1]}" if first else ""
+    if live.condition == "mixed":
+        return (
+            f"{short(live.version)} with files of other versions: {', '.join(parts)} (`mlsnap recover` goes back)"
+        )
         how = "" if found.answer.how == "own" else f"  ({found.answer.how})"
         yield f"version   {short(found.answer.version.header.name)}{scored}{how}"
     for pin in found.answer.version.header.pins if found.answer else ():

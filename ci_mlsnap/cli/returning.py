@@ -13,6 +13,7 @@ from ci_mlsnap.cli.printing import emit_json, printable
 from ci_mlsnap.errors import ExitCode
 
 if TYPE_CHECKING:
+    from ci_mlsnap.flows.context import Project
     from ci_mlsnap.flows.restore import Back
 
 
@@ -36,14 +37,30 @@ def checkout(ctx: click.Context, revision: str, as_json: bool) -> int:
 @click.option("--nearest", is_flag=True, help="Take the nearest ancestor's version when there is no other.")
 @json_option
 @click.argument("revision")
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.pass_context
-def restore(ctx: click.Context, revision: str, to: Path | None, shared: bool, nearest: bool, as_json: bool) -> int:
-    """Bring back the model of REVISION; the code stays where it is."""
+def restore(
+    ctx: click.Context,
+    /,
+    revision: str,
+    paths: tuple[str, ...],
+    *,
+    to: Path | None,
+    shared: bool,
+    nearest: bool,
+    as_json: bool,
+) -> int:
+    """Bring back the model of REVISION; the code stays where it is.
+
+    With PATH only these files and folders of the volume; all else in it stays as it is.
+    """
     from ci_mlsnap.flows import restore as flow
 
     project = open_here(ctx)
-    if to is not None:
-        place = Path(os.path.normpath(to.absolute()))
+    place = None if to is None else Path(os.path.normpath(to.absolute()))
+    if paths:
+        return _restore_parts(project, revision, paths, place, shared=shared, nearest=nearest, as_json=as_json)
+    if place is not None:
         return _tell(flow.restore_to(project, revision, place, nearest=nearest), as_json)
     return _tell(flow.restore(project, revision, shared=shared, nearest=nearest), as_json)
 
@@ -60,6 +77,33 @@ def recover(ctx: click.Context, as_json: bool) -> int:
         click.echo('{"changed": false}' if as_json else "nothing to recover: the live tree equals its version")
         return ExitCode.DONE
     return _tell(back, as_json)
+
+
+def _restore_parts(
+    project: Project,
+    revision: str,
+    paths: tuple[str, ...],
+    place: Path | None,
+    *,
+    shared: bool,
+    nearest: bool,
+    as_json: bool,
+) -> int:
+    from ci_mlsnap.flows import parts as flow
+    from ci_mlsnap.report.told import part_lines
+
+    named = [flow.path_in_volume(project, text, Path.cwd()) for text in paths]
+    if place is None:
+        back = flow.restore_parts(project, revision, named, shared=shared, nearest=nearest)
+    else:
+        back = flow.clone_parts(project, revision, named, place, nearest=nearest)
+    if as_json or place is not None:
+        return _tell(back, as_json)
+    assert back.moved is not None
+    version, moved = back.answer.version, back.moved
+    for line in part_lines(version, back.answer.how, back.place, named, changed=moved.changed, kept=moved.kept):
+        click.echo(printable(line))
+    return ExitCode.DONE
 
 
 def _tell(back: Back, as_json: bool) -> int:

@@ -43,7 +43,7 @@ class LiveTree(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether the files are those of the version, whole and unchanged."""
         return (
             bool(self.version)
-            and self.condition != "in-change"
+            and self.condition not in ("in-change", "mixed")
             and not any((self.differences.added, self.differences.changed, self.differences.removed))
         )
 
@@ -162,5 +162,9 @@ def _why(tree: LiveTree) -> str:
     found = tree.differences
     counts = f"{len(found.added)} added, {len(found.changed)} changed, {len(found.removed)} removed"
     since = f"against {tree.version[:12]}" if tree.version else "and no version is recorded for it"
-    state = {"changed-by-failed-run": "a failed run trained there: ", "in-change": "a change was interrupted: "}
+    state = {
+        "changed-by-failed-run": "a failed run trained there: ",
+        "in-change": "a change was interrupted: ",
+        "mixed": "files of another version were brought into it: ",
+    }
     return f"{state.get(tree.condition, '')}{counts} {since}"

@@ -109,6 +109,9 @@ def keep_or_note(hands: Hands, driver: Driver, tree: Path, saved: str, identity:
 def _moved(
     hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, *, read: bool = False
 ) -> Moved:
+    recorded = live.read(driver.state_folder(), path)
+    # Files of another version may have the size and times that this one's have.
+    read = read or (recorded is not None and recorded.condition == "mixed")
     before = look_if_possible(driver, path, read=read)
     known = before.state if before is not None else ""
     if before.version == str(name) if before and known else _is_there(driver, name, path, read=read):

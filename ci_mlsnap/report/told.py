@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ci_mlsnap.domain.channels import Move
@@ -39,6 +40,23 @@ def back_lines(
         lines.append(f"  what was there can be in no snapshot and was put aside: {aside}")
     if not version.good and version.name.is_version:
         lines.append("  this version misses a gate")
+    return lines
+
+
+def part_lines(
+    version: Version, how: How, place: Path, paths: Sequence[bytes], *, changed: int, kept: str
+) -> list[str]:
+    """Say which paths were brought back, and that the rest of the tree is as it was."""
+    named = ", ".join(path.decode("utf-8", "backslashreplace") for path in paths[:5])
+    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+    done = f"{counted(changed, 'entry')} brought back" if changed else "already so, nothing was changed"
+    lines = [f"{named}{more} in {place}: as in {short(version.header.name)}, {done}"]
+    if HOW[how]:
+        lines.append(f"  used because {HOW[how]}")
+    if kept:
+        lines.append(f"  what only the live tree had is kept: mlsnap restore {short(kept)} --to DIR")
+    if changed:
+        lines.append("  the rest of the tree is as it was: `mlsnap status` says what it is now")
     return lines
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ci_mlsnap.state import documents
 
-Condition = Literal["equal", "in-change", "changed-by-failed-run", "restoring"]
+Condition = Literal["equal", "in-change", "changed-by-failed-run", "restoring", "mixed"]
 
 _WAY_OUT = "move the file away; `mlsnap recover` then compares the tree anew"
 
@@ -23,7 +23,8 @@ class Live(
 ):
     """What is recorded of one live tree.
 
-    `version` is the one it last equalled, empty before the first; `target` the one it is on the way to; `since`
+    `version` is the one it last equalled, empty before the first; `target` the one it is on the way to; a
+    tree is `mixed` when files of another version were brought into it, whatever their size and times say. `since`
     in seconds since the epoch. `state` is what the driver said of the tree when it equalled the version, empty
     where only a walk tells.
     """

@@ -277,19 +277,28 @@ class LocalDriver:
 
     # -- bringing back -----------------------------------------------------------------------------
 
-    def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
+    def restore(
+        self,
+        name: SnapshotName,
+        live: Path,
+        *,
+        way: Literal["swap", "sync"] | None = None,
+        paths: Sequence[bytes] = (),
+    ) -> Restored:
         """See `Driver.restore`."""
         entries = self._entries(name)
         require_own(self._store, live)
+        if paths:
+            return self._restoring().restore_parts(self._shelf.place(name), entries, live.absolute(), paths)
         return self._restoring().restore(self._shelf.place(name), entries, live.absolute(), way)
 
-    def clone(self, name: SnapshotName | None, destination: Path) -> Path:
+    def clone(self, name: SnapshotName | None, destination: Path, *, paths: Sequence[bytes] = ()) -> Path:
         """See `Driver.clone`. Raises `VolumeRefused` when the destination exists."""
         self._require_store()
         if name is None:
             return self._restoring().clone(None, None, destination)
         entries = self._entries(name)
-        return self._restoring().clone(self._shelf.place(name), entries, destination)
+        return self._restoring().clone(self._shelf.place(name), entries, destination, paths)
 
     def remove_clone(self, destination: Path) -> None:
         """See `Driver.remove_clone`."""

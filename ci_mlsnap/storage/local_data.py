@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -64,7 +65,14 @@ class LocalData(LocalDriver):
                 state = state_at_snapshot(source, partial)
         return Frozen(token=token, path=partial, inventory=inventory_of(()), copied_bytes=0, state=state)
 
-    def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
+    def restore(
+        self,
+        name: SnapshotName,
+        live: Path,
+        *,
+        way: Literal["swap", "sync"] | None = None,
+        paths: Sequence[bytes] = (),
+    ) -> Restored:
         """Refuse: raises `VolumeRefused`."""
         raise VolumeRefused(
             f"{live} holds data, and nothing is ever written to it",

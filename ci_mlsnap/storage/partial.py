@@ -26,13 +26,12 @@ _NO_FOLDER = {errno.ENOTDIR, errno.ELOOP}
 def sync_parts(snapshot: Path, live: Path, entries: Sequence[Entry], paths: Sequence[bytes]) -> int:
     """Make what is at these paths equal to a snapshot of which these are the entries; give the number of changes.
 
-    A folder comes back as a whole: what the snapshot has not is removed from it. A folder above keeps its mode, and
-    gets its time back where its names are those of the snapshot again. Raises `NoSuchVersion` for a path that the
-    snapshot has not and `LiveTreeChanged` for one that leads through a link or a file, both before anything changed;
-    `LateWriter`, `IntegrityDamage`, `StorageFailed`.
+    A folder comes back as a whole: what the snapshot has not is removed from it. A folder above keeps its mode,
+    and gets its time back where its names are those of the snapshot again. Raises `NoSuchVersion` for a path that
+    the snapshot has not and `LiveTreeChanged` for one that leads through a link or a file, both before anything
+    changed; `LateWriter`, `IntegrityDamage`, `StorageFailed`.
     """
-    parts = outermost(paths)
-    wanted = entries_of(entries, parts)
+    wanted, parts = entries_of(entries, paths), outermost(paths)
     with storage_errors("the live tree cannot be changed"):
         above = _look_above(live, parts)
         try:
@@ -98,10 +97,13 @@ def _give_back(live: Path, above: Sequence[_Above], entries: Sequence[Entry]) ->
             if folder.mode is None:
                 continue
             here = folders.at(folder.path)
-            os.fchmod(here, folder.mode)
+            found = os.fstat(here)
+            if stat.S_IMODE(found.st_mode) != folder.mode:
+                os.fchmod(here, folder.mode)
             if folder.path and set(map(os.fsencode, os.listdir(here))) == names[folder.path]:
                 time = known[folder.path].mtime_ns
-                os.utime(here, ns=(time, time))
+                if found.st_mtime_ns != time:
+                    os.utime(here, ns=(time, time))
 
 
 def _names(entries: Sequence[Entry], folders: set[bytes]) -> dict[bytes, set[bytes]]:
@@ -117,7 +119,7 @@ def _names(entries: Sequence[Entry], folders: set[bytes]) -> dict[bytes, set[byt
 
 
 def _clear(live: Path, wanted: Sequence[Entry], parts: Sequence[bytes]) -> int:
-    """Remove what stands in the parts' place and is something else, and what is in them and not in the snapshot."""
+    """Remove what is something else than the parts should be, and what is in them and not in the snapshot."""
     known, waiting = by_path(wanted), []
     with Folders(live) as folders:
         for part in parts:
@@ -139,12 +141,9 @@ def _make(snapshot: Path, live: Path, wanted: Sequence[Entry], missing: Sequence
         wrong = with_groups(_Looking(target).differing(wanted), wanted)
     with Folders(snapshot) as source, Folders(live) as target:
         writing = Writing(source=source, target=target)
-        for entry in missing:
+        for entry in (*missing, *(entry for entry in wanted if entry.path in wrong)):
+            open_up(target.at(entry.path.rpartition(b"/")[0]))
             writing.make(entry)
-        for entry in wanted:
-            if entry.path in wrong:
-                open_up(target.at(entry.path.rpartition(b"/")[0]))
-                writing.make(entry)
         for entry in (*reversed(wanted), *reversed(missing)):
             if entry.kind == "dir" and not _is_folder(target, entry):
                 writing.finish_folder(entry)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.durable.atomic import fsync_folder
 from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import IntegrityDamage, StorageFailed, VolumeRefused
 from ci_mlsnap.ports import Restored
 from ci_mlsnap.storage.binding import make_own
 from ci_mlsnap.storage.layout import Store, is_clone, link_snapshots, mark_clone, new_token, write_id
+from ci_mlsnap.storage.partial import sync_parts
 from ci_mlsnap.storage.placement import same_file_system
 from ci_mlsnap.storage.sync import sync_tree
 from ci_mlsnap.storage.way import Entries, Way
@@ -97,7 +100,21 @@ class Restoring:
 
     # -- sync --------------------------------------------------------------------------------------
 
+    def restore_parts(
+        self, snapshot: Path, entries: Entries | None, live: Path, paths: Sequence[bytes]
+    ) -> Restored:
+        """Bring back some paths alone, see `Driver.restore`; the live path was checked before."""
+        wanted = self._undamaged(snapshot, entries)
+        make_own(self.store, live, self.volume_id, make=self.way.make)
+        return Restored(way="sync", changed=sync_parts(snapshot, live, wanted, paths))
+
     def _sync(self, snapshot: Path, entries: Entries | None, live: Path) -> Restored:
+        wanted = self._undamaged(snapshot, entries)
+        make_own(self.store, live, self.volume_id, make=self.way.make)
+        return Restored(way="sync", changed=sync_tree(snapshot, live, wanted))
+
+    def _undamaged(self, snapshot: Path, entries: Entries | None) -> Sequence[Entry]:
+        """Give what a snapshot holds, once it was looked at. Raises `IntegrityDamage`."""
         damage = "" if entries is None else self.way.damage(snapshot, entries)
         if damage:
             raise IntegrityDamage(
@@ -105,14 +122,17 @@ class Restoring:
                 safe="the live tree is unchanged",
                 hint="use another version; `mlsnap log` names them",
             )
-        make_own(self.store, live, self.volume_id, make=self.way.make)
-        wanted = take_inventory(snapshot).entries if entries is None else entries()
-        changed = sync_tree(snapshot, live, wanted)
-        return Restored(way="sync", changed=changed)
+        return take_inventory(snapshot).entries if entries is None else entries()
 
     # -- clone -------------------------------------------------------------------------------------
 
-    def clone(self, snapshot: Path | None, entries: Entries | None, destination: Path) -> Path:
+    def clone(
+        self,
+        snapshot: Path | None,
+        entries: Entries | None,
+        destination: Path,
+        paths: Sequence[bytes] = (),
+    ) -> Path:
         """See `Driver.clone`: made beside and renamed, so that a clone is whole or not there."""
         if os.path.lexists(destination):
             raise VolumeRefused(
@@ -122,11 +142,13 @@ class Restoring:
             )
         beside = destination.with_name(f".mlsnap-{new_token()}")
         with storage_errors("a clone cannot be made"):
-            if snapshot is None:
-                self.way.make(beside)
-            else:
+            if snapshot is not None and not paths:
                 self.way.clone(snapshot, beside, entries)
+            else:
+                self.way.make(beside)
             try:
+                if snapshot is not None and paths:
+                    sync_parts(snapshot, beside, self._undamaged(snapshot, entries), paths)
                 os.chmod(beside, stat.S_IMODE(os.stat(self.store.root).st_mode) & 0o777 | stat.S_IRWXU)
                 mark_clone(beside, self.volume_id)
                 rename_without_replacing(beside, destination)

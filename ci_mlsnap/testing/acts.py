@@ -75,6 +75,14 @@ def upset(tree: Path) -> None:
     os.utime(tree / "epoch", ns=(7, 7))
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 @contextmanager
 def hostile(tree: Path, thing: str) -> Iterator[None]:
     """Have something in the tree that no snapshot can carry."""

@@ -20,6 +20,7 @@ from ci_mlsnap.domain.manifest import (
     inventory_of,
 )
 from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.domain.parts import entries_of
 from ci_mlsnap.errors import (
     IntegrityDamage,
     NoSuchVersion,
@@ -32,6 +33,7 @@ from ci_mlsnap.errors import (
     VolumeRefused,
 )
 from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Probe, Restored, Snapshot
+from ci_mlsnap.testing.memory_parts import put_parts
 from ci_mlsnap.trees.compare import differences
 from ci_mlsnap.trees.copy import copy_tree
 from ci_mlsnap.trees.exchange import exchange
@@ -293,13 +295,23 @@ class MemoryDriver:
 
     # -- bringing back -----------------------------------------------------------------------------
 
-    def restore(self, name: SnapshotName, live: Path, *, way: Literal["swap", "sync"] | None = None) -> Restored:
+    def restore(
+        self,
+        name: SnapshotName,
+        live: Path,
+        *,
+        way: Literal["swap", "sync"] | None = None,
+        paths: Sequence[bytes] = (),
+    ) -> Restored:
         """See `Driver.restore`."""
         if self._data:
             raise VolumeRefused(f"{live} holds data")
         self.read_back(name)
         self._require_own(live)
         built = self._storage.place("trash", secrets.token_hex(8))
+        if paths:
+            parts = put_parts(self.view(name), live, self.manifest(name).entries, paths, built)
+            return Restored(way="sync", changed=parts)
         entries = copy_tree(self.view(name), built).inventory.entries
         (built / ".mlsnap").mkdir()
         (built / ".mlsnap/volume.json").write_text(self.volume_id)
@@ -312,12 +324,18 @@ class MemoryDriver:
         exchange(built, live)
         return Restored(way="swap", displaced=built)
 
-    def clone(self, name: SnapshotName | None, destination: Path) -> Path:
+    def clone(self, name: SnapshotName | None, destination: Path, *, paths: Sequence[bytes] = ()) -> Path:
         """See `Driver.clone`."""
         if destination.exists() or destination.is_symlink():
             raise VolumeRefused(f"{destination} is there already")
         if name is None:
             destination.mkdir()
+        elif paths:
+            self.read_back(name)
+            entries_of(self.manifest(name).entries, paths)
+            destination.mkdir()
+            beside = self._storage.place("trash", secrets.token_hex(8))
+            put_parts(self.view(name), destination, self.manifest(name).entries, paths, beside)
         else:
             self.read_back(name)
             copy_tree(self.view(name), destination)

@@ -61,9 +61,11 @@ class Folders:
                 shared += 1
             self._leave(shared)
             self._reopen()
-            for name in names[shared:]:
-                self._enter(name)
-            self._path = path
+            try:
+                for name in names[shared:]:
+                    self._enter(name)
+            finally:  # where a folder is missing we stand in the one above it, and know that
+                self._path = b"/".join(self._names)
         descriptor = self._open[-1]
         assert descriptor is not None
         return descriptor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,24 @@ def glimpse(root: Path) -> tuple[Entry, ...]:
         )
         for found in walk(root)
     ).entries
+
+
+def stands(root: Path, entry: Entry) -> bool:
+    """Tell whether a tree has this entry, by its kind, mode, size, time and target; no file is read."""
+    path = root / os.fsdecode(entry.path)
+    try:
+        facts = path.lstat()
+        target = os.readlink(os.fsencode(path)) if stat.S_ISLNK(facts.st_mode) else b""
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    kinds = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
+    return (
+        stat.S_IFMT(facts.st_mode) == kinds[entry.kind]
+        and facts.st_mode & 0o777 == entry.mode
+        and facts.st_mtime_ns == entry.mtime_ns
+        and (entry.kind != "file" or facts.st_size == entry.size)
+        and target == entry.target
+    )
 
 
 def _take(found: Found, listing: Listing, crew: Crew, known: Knowing) -> None:
