@@ -27,11 +27,11 @@ def back_lines(
     """Say what was brought back: `moved` is the way, the name of what was kept, and how many files differed."""
     header = version.header
     held = f"{counted(header.files, 'file')}, {size(header.bytes)}"
+    because = [f"  used because {HOW[how]}"] if HOW[how] else []
     if moved is not None and moved[0] == "none":
-        return [f"{place} is {short(header.name)} already: {_metrics(version)}{held}"]
+        return [f"{place} is {short(header.name)} already: {_metrics(version)}{held}", *because]
     lines = [f"{place} is now {short(header.name)}: {_metrics(version)}{held}, checked against its manifest"]
-    if HOW[how]:
-        lines.append(f"  used because {HOW[how]}")
+    lines += because
     if moved is not None and moved[2]:
         lines.append(f"  {counted(moved[2], 'entry')} brought back")
     if moved is not None and moved[1]:
