@@ -242,6 +242,15 @@ KEYS: tuple[Key, ...] = (
         example='lease.wait = "10m"',
     ),
     Key(
+        path=("hooks", "copy_mb"),
+        level=Level.OPERATOR,
+        kind=kinds.count(least=0, most=10**9),
+        text="How many MB a git hook may write anew to bring a version back, on storage where files share no blocks; "
+        "of a larger version the hook names the command instead.",
+        default="100",
+        example="hooks.copy_mb = 500",
+    ),
+    Key(
         path=("forge", "url"),
         level=Level.OPERATOR,
         kind=kinds.ENDPOINT,

@@ -204,6 +204,7 @@ _FIELDS: dict[KeyPath, str] = {
     ("manifest", "files"): "files_mode",
     ("live", "follow"): "follow",
     ("lease", "wait"): "lease_wait",
+    ("hooks", "copy_mb"): "hook_copy_mb",
 }
 """Keys that are a field of `Settings` itself; those of tables of their own have the same name there."""
 

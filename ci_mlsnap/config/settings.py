@@ -73,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     files_mode: FilesMode = "changed"
     follow: tuple[str, ...] = ()
     lease_wait: float = 1800.0
+    hook_copy_mb: int = 100
     forge: ForgeSettings = ForgeSettings()
     on_fork: Literal["skip", "fail"] = "skip"
     origins: dict[str, Origin] = {}

@@ -9,7 +9,7 @@ import msgspec
 
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.errors import MlsnapError, NotARepository, TrainingUnisolated
-from ci_mlsnap.flows import pinning
+from ci_mlsnap.flows import hooks, pinning
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import look
 from ci_mlsnap.flows.planning import dirty_paths
@@ -37,7 +37,7 @@ def examine(open_project: Callable[[], Project]) -> list[Finding]:
     except MlsnapError as error:
         topic = "git" if isinstance(error, NotARepository) else error.slug
         return [Finding(topic=topic, state="bad", text=error.what, hint=error.hint or error.why)]
-    checks = (_git, _event, _settings, _training, _volume, _live, _data, _token, _isolation, _unfinished)
+    checks = (_git, _event, _settings, _training, _volume, _live, _data, _token, _isolation, _hooks, _unfinished)
     return [finding for check in checks for finding in _guarded(check, project)]
 
 
@@ -158,6 +158,17 @@ def _isolation(project: Project) -> Iterator[Finding]:
     if isolation is not None:
         state: Literal["ok", "note"] = "ok" if isolation is Isolation.NAMESPACE else "note"
         yield Finding(topic="isolation", state=state, text=f"of training in `mlsnap run`: {isolation}")
+
+
+def _hooks(project: Project) -> Iterator[Finding]:
+    if project.hands.build.name:
+        return
+    found = hooks.standing(project)
+    if found.installed:
+        yield Finding(topic="hooks", state="ok", text="installed: the models follow `git checkout` and `git pull`")
+    else:
+        text = "not installed: the models stay where they are at `git checkout` and `git pull`"
+        yield Finding(topic="hooks", state="ok", text=text, hint="`mlsnap hooks install`")
 
 
 def _unfinished(project: Project) -> Iterator[Finding]:

@@ -40,7 +40,7 @@ class Live(
 
 def read(state: Path, path: Path) -> Live | None:
     """Give what is recorded of the live tree; None for one never seen. Raises `IntegrityDamage`."""
-    return documents.read(_file(state, path), Live, way_out=_WAY_OUT)
+    return documents.read(file_of(state, path), Live, way_out=_WAY_OUT)
 
 
 def write(
@@ -64,7 +64,7 @@ def write(
         since=now(),
         state=state_of_tree,
     )
-    documents.write(_file(state, path), live)
+    documents.write(file_of(state, path), live)
 
 
 def key(path: Path) -> str:
@@ -74,5 +74,6 @@ def key(path: Path) -> str:
     return hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
 
 
-def _file(state: Path, path: Path) -> Path:
+def file_of(state: Path, path: Path) -> Path:
+    """Give the file of a live tree's record."""
     return state / "live" / f"{key(path)}.json"
