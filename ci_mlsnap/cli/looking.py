@@ -133,17 +133,13 @@ def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
     else:
         first = headline_of(found.answer.version)
         scored = f"  {first[0]} {first[1]}" if first else ""
-    if live.condition == "mixed":
-        return (
-            f"{short(live.version)} with files of other versions: {', '.join(parts)} (`mlsnap recover` goes back)"
-        )
         how = "" if found.answer.how == "own" else f"  ({found.answer.how})"
         yield f"version   {short(found.answer.version.header.name)}{scored}{how}"
     for pin in found.answer.version.header.pins if found.answer else ():
         yield f"data      {told(pin)}"
     yield f"{'live tree':<9} {path}: {_live_text(found)}"
     if found.view:
-        yield f"view      {short(found.view)}"
+        yield f"view      {short(found.view)}{_copy_text(found.copy)}"
     for noted in found.stays:
         text = stays_text(noted.version, noted.version_before, noted.who, noted.why, noted.since)
         yield f"rollback  {noted.place} {text}"
@@ -157,6 +153,21 @@ def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
         yield f"running   1 unfinished run: {run}"
     if found.waiting:
         yield f"outbox    {found.waiting} statuses wait: `mlsnap publish` sends them"
+
+
+def _copy_text(copy: LiveTree | None) -> str:
+    if copy is None:
+        return ""
+    return f", a copy to write to: {_differing(copy) or 'unchanged'}"
+
+
+def _differing(live: LiveTree) -> str:
+    parts = (
+        ("added", live.differences.added),
+        ("changed", live.differences.changed),
+        ("removed", live.differences.removed),
+    )
+    return ", ".join(f"{len(paths)} {word}" for word, paths in parts if paths)
 
 
 def _live_text(found: Standing) -> str:
@@ -173,17 +184,11 @@ def _live_text(found: Standing) -> str:
         return f"in change since {short(live.version)}: a run trains there, or was cut off (`mlsnap recover`)"
     if live.equal:
         return f"equals {short(live.version)}"
-    parts = [
-        f"{len(paths)} {word}"
-        for word, paths in (
-            ("added", live.differences.added),
-            ("changed", live.differences.changed),
-            ("removed", live.differences.removed),
-        )
-        if paths
-    ]
+    parts = _differing(live)
     since = " by a failed run" if live.condition == "changed-by-failed-run" else ""
-    return f"{', '.join(parts) or 'changed'} since {short(live.version)}{since} (`mlsnap recover` goes back)"
+    if live.condition == "mixed":
+        return f"{short(live.version)} with files of other versions: {parts} (`mlsnap recover` goes back)"
+    return f"{parts or 'changed'} since {short(live.version)}{since} (`mlsnap recover` goes back)"
 
 
 def _standing_facts(found: Standing) -> dict[str, Any]:
@@ -197,6 +202,7 @@ def _standing_facts(found: Standing) -> dict[str, Any]:
         "pins": found.answer.version.header.pins if found.answer else [],
         "live": None if found.live is None else _live_facts(found.live),
         "view": found.view or None,
+        "copy": None if found.copy is None else _live_facts(found.copy),
         "versions": found.versions,
         "foreign": found.foreign,
         "unfinished": found.unfinished,

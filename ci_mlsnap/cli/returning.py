@@ -10,7 +10,7 @@ import click
 
 from ci_mlsnap.cli.options import json_option, open_here
 from ci_mlsnap.cli.printing import emit_json, printable
-from ci_mlsnap.errors import ExitCode
+from ci_mlsnap.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from ci_mlsnap.flows.context import Project
@@ -34,6 +34,7 @@ def checkout(ctx: click.Context, revision: str, as_json: bool) -> int:
 @click.command()
 @click.option("--to", type=click.Path(path_type=Path), help="Make a writable copy at this new folder instead.")
 @click.option("--shared", is_flag=True, help="Move the live tree of a shared volume, for all who use it.")
+@click.option("--writable", is_flag=True, help="Let the view of a shared volume lead to a copy to write to.")
 @click.option("--nearest", is_flag=True, help="Take the nearest ancestor's version when there is no other.")
 @json_option
 @click.argument("revision")
@@ -47,6 +48,7 @@ def restore(
     *,
     to: Path | None,
     shared: bool,
+    writable: bool,
     nearest: bool,
     as_json: bool,
 ) -> int:
@@ -56,13 +58,23 @@ def restore(
     """
     from ci_mlsnap.flows import restore as flow
 
+    if writable and (paths or shared or to is not None):
+        raise UsageError(
+            "--writable goes with neither PATH nor --to nor --shared",
+            safe="nothing was done",
+            hint="`mlsnap restore REVISION --writable` lets the view lead to a copy of the whole version",
+        )
     project = open_here(ctx)
     place = None if to is None else Path(os.path.normpath(to.absolute()))
     if paths:
         return _restore_parts(project, revision, paths, place, shared=shared, nearest=nearest, as_json=as_json)
     if place is not None:
         return _tell(flow.restore_to(project, revision, place, nearest=nearest), as_json)
-    return _tell(flow.restore(project, revision, shared=shared, nearest=nearest), as_json)
+    back = flow.restore(project, revision, shared=shared, writable=writable, nearest=nearest)
+    code = _tell(back, as_json)
+    if writable and not as_json:
+        click.echo("  it is a copy to write to; the next restore here keeps what you changed, and removes it")
+    return code
 
 
 @click.command()

@@ -13,6 +13,7 @@ from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import LiveTree, look_if_possible
 from ci_mlsnap.flows.planning import dirty_paths
 from ci_mlsnap.flows.versions import find_channel, find_version
+from ci_mlsnap.flows.writable import copy_in_view
 from ci_mlsnap.ports import CommitFacts
 from ci_mlsnap.state import channels, rolled_back
 from ci_mlsnap.state.catalogue import versions
@@ -31,6 +32,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     live: LiveTree | None
     """None for a tree that cannot be compared."""
     view: str
+    copy: LiveTree | None
+    """The writable copy that the view leads to, compared with its version; None for a view of a version itself."""
     answer: Answer | None
     versions: int
     foreign: int
@@ -57,7 +60,7 @@ def standing(project: Project) -> Standing:
     repository, driver = project.repository, project.driver
     head = repository.head()
     snapshots = driver.list()
-    view = project.view
+    view, copy = _view(project)
     stays, leads, trouble = _stays_and_channels(project)
     return Standing(
         commit=head,
@@ -65,7 +68,8 @@ def standing(project: Project) -> Standing:
         dirty=sum(1 for _path in dirty_paths(project)),
         shallow=repository.is_shallow(),
         live=look_if_possible(driver, project.volume_path),
-        view=view.readlink().name if view is not None and view.is_symlink() else "",
+        view=view,
+        copy=copy,
         answer=_answer_or_none(project, head),
         versions=sum(snapshot.marker is not None and snapshot.marker.name.is_version for snapshot in snapshots),
         foreign=sum(snapshot.marker is None for snapshot in snapshots),
@@ -75,6 +79,15 @@ def standing(project: Project) -> Standing:
         channels=leads,
         trouble=trouble,
     )
+
+
+def _view(project: Project) -> tuple[str, LiveTree | None]:
+    """Name the version in the view, and look at the writable copy of it that it may lead to."""
+    if project.view is None or not project.view.is_symlink():
+        return "", None
+    copy = copy_in_view(project)
+    tree = look_if_possible(project.driver, copy) if copy is not None else None
+    return tree.version if tree is not None else project.view.readlink().name, tree
 
 
 def _stays_and_channels(project: Project) -> tuple[tuple[RolledBack, ...], Mapping[str, str], str]:

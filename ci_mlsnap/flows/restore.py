@@ -10,12 +10,12 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.versions import Answer
 from ci_mlsnap.errors import NoCommit, Refused, UsageError
 from ci_mlsnap.flows import staying
+from ci_mlsnap.flows import writable as copies
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import Identity, look_if_possible
 from ci_mlsnap.flows.moving import Moved, move_live_tree
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version, known_ancestors
-from ci_mlsnap.flows.workspace import link_view, links_folder
 from ci_mlsnap.state import live, rolled_back
 
 
@@ -28,15 +28,24 @@ class Back(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def restore(
-    project: Project, revision: str, *, shared: bool = False, nearest: bool = False, read: bool = False
+    project: Project,
+    revision: str,
+    *,
+    shared: bool = False,
+    writable: bool = False,
+    nearest: bool = False,
+    read: bool = False,
 ) -> Back:
     """Make the live tree (private volume) or this checkout's view (shared volume) the version of `revision`.
 
-    `shared` moves the live tree of a shared volume, for all who use it; `read` compares contents also of files
+    `shared` moves the live tree of a shared volume, for all who use it; with `writable` its view leads to a copy
+    that this checkout may write to, until it moves on. `read` compares contents also of files
     whose size and times look unchanged. Unsaved work is kept first, and a rollback ends.
     Raises `NoSuchVersion`, `Busy`, `IntegrityDamage`, `VolumeRefused`, `VolumeForeign`.
     """
-    return _restore(project, revision, shared=shared, nearest=nearest, read=read, chosen=True)
+    if writable:
+        copies.require_view(project)
+    return _restore(project, revision, shared=shared, writable=writable, nearest=nearest, read=read, chosen=True)
 
 
 def _restore(
@@ -44,6 +53,7 @@ def _restore(
     revision: str,
     *,
     shared: bool = False,
+    writable: bool = False,
     nearest: bool = False,
     read: bool = False,
     chosen: bool = False,
@@ -60,11 +70,10 @@ def _restore(
                 safe="nothing was changed",
                 hint=f"open {project.driver.view(name)}, set `view` in mlsnap.toml, use --to DIR, or --shared",
             )
-        project.driver.read_back(name)
-        link_view(project.view, project.driver.view(name), made_in=links_folder(project.repository))
+        moved = _move_view(project, project.view, name, writable=writable)
         if noted is not None:
             staying.let_move(project.driver, project.view, noted)
-        return Back(answer=found, place=project.view)
+        return Back(answer=found, place=project.view, moved=moved)
     require_volume(project)
     before = known_ancestors(project, found.version.header.commit) if chosen else None
     moved = move_live_tree(
@@ -73,6 +82,17 @@ def _restore(
     if noted is not None:
         staying.let_move(project.driver, project.volume_path, noted)
     return Back(answer=found, place=project.volume_path, moved=moved)
+
+
+def _move_view(project: Project, view: Path, name: SnapshotName, *, writable: bool) -> Moved | None:
+    """Let the view lead to the version, or to a copy of it; None when nothing had to be kept for that."""
+    if writable:
+        done = copies.show_copy(project, name, identity(project))
+        if done is None:
+            return Moved(way="none")
+    else:
+        done = copies.show_version(project, view, name, identity(project))
+    return Moved(way="swap", kept=done.kept, aside=done.aside) if done.kept or done.aside else None
 
 
 def restore_to(project: Project, revision: str, destination: Path, *, nearest: bool = False) -> Back:

@@ -67,6 +67,11 @@ def write(
     documents.write(file_of(state, path), live)
 
 
+def forget(state: Path, path: Path) -> None:
+    """Forget a tree that is gone; does nothing the second time. Raises `StorageFailed`."""
+    documents.remove(_file(state, path))
+
+
 def key(path: Path) -> str:
     """Give what stands for the tree in the names of files: the same however its path is written."""
     # The folders above may be reached by links; the tree itself is never one.
