@@ -1,4 +1,4 @@
-"""status, log, show, path: looking. They write nothing and need no credentials."""
+"""status, show, path: looking. They write nothing and need no credentials."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ci_mlsnap.cli.options import json_option, open_here
-from ci_mlsnap.cli.printing import columns, emit_json, printable
+from ci_mlsnap.cli.printing import emit_json, printable
 from ci_mlsnap.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ci_mlsnap.flows.inspect import LogLine, Standing
+    from ci_mlsnap.flows.inspect import Standing
     from ci_mlsnap.flows.live import LiveTree
 
 
@@ -31,29 +31,6 @@ def status(ctx: click.Context, as_json: bool) -> int:
     else:
         for line in _standing_lines(found, str(project.volume_path), project.settings.model):
             click.echo(printable(line))
-    return ExitCode.DONE
-
-
-@click.command()
-@click.option(
-    "-n", "limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Commits to list."
-)
-@click.option("--all", "everything", is_flag=True, help="Also list versions of commits outside this history.")
-@json_option
-@click.argument("revision", default="HEAD")
-@click.pass_context
-def log(ctx: click.Context, revision: str, limit: int, everything: bool, as_json: bool) -> int:
-    """List commits, newest first, with their versions and metrics."""
-    from ci_mlsnap.flows.inspect import history
-
-    project = open_here(ctx)
-    lines = history(project, revision=revision, limit=limit, everything=everything)
-    if as_json:
-        emit_json([_log_facts(line) for line in lines])
-    else:
-        _print_log(lines)
-        if project.repository.is_shallow():
-            click.echo("history is cut here: this is a shallow clone (git fetch --unshallow)", err=True)
     return ExitCode.DONE
 
 
@@ -94,29 +71,6 @@ def path(ctx: click.Context, revision: str, nearest: bool, channel: bool, as_jso
     else:
         click.echo(found)
     return ExitCode.DONE
-
-
-def _print_log(lines: list[LogLine]) -> None:
-    from ci_mlsnap.report.logged import log_row
-
-    if not any(line.version for line in lines):
-        click.echo("no versions yet: `mlsnap run` makes the first one", err=True)
-    header = ("", "VERSION", "WHEN", "MESSAGE", "METRIC", "CHANGE", "SIZE", "")
-    columns([header, *(log_row(line.commit, line.version, line.base, line.best) for line in lines)])
-
-
-def _log_facts(line: LogLine) -> dict[str, Any]:
-    version = line.version
-    return {
-        "commit": line.commit.sha if line.commit else version.header.commit if version else "",
-        "subject": line.commit.subject if line.commit else "",
-        "version": version.header.name if version else None,
-        "good": version.good if version else None,
-        "metrics": version.metrics if version else {},
-        "best": line.best,
-        "created": version.header.created if version else None,
-        "bytes": version.header.bytes if version else None,
-    }
 
 
 def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:

@@ -19,6 +19,8 @@ _MARKS = {"ok": ("ok", "green"), "note": ("--", "yellow"), "missed": ("no", "red
 
 def printable(text: str) -> str:
     """Show what a terminal or a CI's log would act on, or nobody would see, as an escape."""
+    if text.isprintable() and "##[" not in text:
+        return text  # nearly all is, and lists are long
     # GitHub's runner obeys `##[command]` anywhere in a line of the log.
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text).replace("##[", "#\\#[")
 
@@ -72,9 +74,11 @@ def columns(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset(
     if not cells:
         return
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    lines = []
     for row in cells:
         parts = [
             cell.rjust(width) if i in right else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        click.echo("  ".join(parts).rstrip())
+        lines.append("  ".join(parts).rstrip())
+    click.echo("\n".join(lines))

@@ -46,8 +46,8 @@ def main_metric(version: Version) -> str | None:
 
 
 def best(versions: Iterable[Version]) -> Version | None:
-    """Give the best good version, by the main metric of the newest; None where nothing can be compared."""
-    good = newest_first(version for version in attempts(versions) if version.good)
+    """Give the best good one of these, by the main metric of the newest; None where nothing can be compared."""
+    good = newest_first(version for version in versions if version.good)
     metric = main_metric(good[0]) if good else None
     return next(iter(ranked(good, metric)), None) if metric is not None else None
 

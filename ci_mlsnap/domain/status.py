@@ -69,6 +69,8 @@ def is_web_url(text: str) -> bool:
 
 def one_line(text: str) -> str:
     """Make strangers' text harmless in one line: control, format and unpaired characters become `?`."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     return " ".join("".join(_harmless(char) for char in text).split())
 
 

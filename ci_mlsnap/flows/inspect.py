@@ -1,4 +1,4 @@
-"""status, log, show, path: looking without writing."""
+"""status, show, path: looking without writing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from ci_mlsnap.domain.versions import Answer, Version
+from ci_mlsnap.domain.versions import Answer
 from ci_mlsnap.errors import IntegrityDamage, MlsnapError
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import LiveTree, look_if_possible
 from ci_mlsnap.flows.planning import dirty_paths
 from ci_mlsnap.flows.versions import find_channel, find_version
 from ci_mlsnap.flows.writable import copy_in_view
-from ci_mlsnap.ports import CommitFacts
 from ci_mlsnap.state import channels, rolled_back
-from ci_mlsnap.state.catalogue import versions
 from ci_mlsnap.state.journal import open_runs
 from ci_mlsnap.state.outbox import Outbox
 from ci_mlsnap.state.rolled_back import RolledBack
@@ -44,15 +42,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     channels: Mapping[str, str] = {}
     trouble: str = ""
     """What is wrong with the channels, or with the note of a rollback; empty when nothing is."""
-
-
-class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One commit of the log, with its version when it has one."""
-
-    commit: CommitFacts | None
-    version: Version | None
-    base: Version | None
-    best: bool = False
 
 
 def standing(project: Project) -> Standing:
@@ -100,21 +89,6 @@ def _stays_and_channels(project: Project) -> tuple[tuple[RolledBack, ...], Mappi
         return (), {}, error.what
 
 
-def history(
-    project: Project, *, revision: str = "HEAD", limit: int = 20, everything: bool = False
-) -> list[LogLine]:
-    """List commits newest first with their versions; `everything` adds versions of other commits at the end."""
-    known = versions(project.driver)
-    commits = project.repository.log(revision, limit=limit)
-    own = [version for commit in commits for version in _of(known, commit.sha)]
-    best = _best(known)
-    lines = [line for commit in commits for line in _lines(commit, known, best)]
-    if everything:
-        others = sorted((v for v in known if v not in own), key=lambda v: -v.header.sequence)
-        lines += [LogLine(commit=None, version=version, base=None, best=version == best) for version in others]
-    return lines
-
-
 def shown(project: Project, revision: str) -> Answer:
     """Find the version to show."""
     return find_version(project, revision)
@@ -129,35 +103,6 @@ def path_of(project: Project, revision: str, *, nearest: bool = False, channel: 
     """Give the read-only path of a version; with `channel`, of what that channel leads to."""
     found = find_channel(project, revision) if channel else find_version(project, revision, nearest=nearest)
     return project.driver.view(found.version.name)
-
-
-def _of(known: list[Version], sha: str) -> list[Version]:
-    return sorted((v for v in known if v.header.commit == sha), key=lambda v: -v.header.sequence)
-
-
-def _lines(commit: CommitFacts, known: list[Version], best: Version | None) -> list[LogLine]:
-    by_name = {version.header.name: version for version in known}
-    found = _of(known, commit.sha)
-    if not found:
-        return [LogLine(commit=commit, version=None, base=None)]
-    return [
-        LogLine(commit=commit, version=version, base=by_name.get(version.header.baseline), best=version == best)
-        for version in found
-    ]
-
-
-def _best(known: list[Version]) -> Version | None:
-    from ci_mlsnap.domain.metrics import headline, lower_is_better, number
-
-    attempts = [version for version in known if version.good and version.name.is_version]
-    gated = tuple(gate.metric for version in attempts[-1:] for gate in version.header.gates)
-    name = headline(attempts[-1].metrics, gated) if attempts else None
-    if name is None:
-        return None
-    sign = -1.0 if lower_is_better(name) else 1.0
-    ranked = [(sign * number(v.metrics[name]), v.header.sequence, v) for v in attempts if name in v.metrics]
-    finite = [entry for entry in ranked if entry[0] == entry[0]]
-    return max(finite, key=lambda entry: entry[:2])[2] if finite else None
 
 
 def _answer_or_none(project: Project, head: str) -> Answer | None:

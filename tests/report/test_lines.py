@@ -14,7 +14,7 @@ from ci_mlsnap.domain.pins import DataPlan, Pin
 from ci_mlsnap.domain.plan import Plan, TrainingPlan, VolumePlan, digest
 from ci_mlsnap.domain.versions import Answer, How
 from ci_mlsnap.ports import CommitFacts
-from ci_mlsnap.report.logged import log_row
+from ci_mlsnap.report.logged import LogLine, log_facts, log_rows
 from ci_mlsnap.report.planned import plan_lines
 from ci_mlsnap.report.shown import FILES_SHOWN, version_facts, version_lines
 from ci_mlsnap.report.told import back_lines, headline_of
@@ -116,12 +116,18 @@ def test_nothing_to_do_is_one_line_with_the_reason() -> None:
 # -- the log -------------------------------------------------------------------------------------------
 
 
+def _row(**line: Any) -> tuple[str, ...]:
+    """Give the one row of a table."""
+    (row,) = log_rows([LogLine(**line)])[1:]
+    return row
+
+
 def test_a_row_says_how_a_version_did_against_the_one_before() -> None:
     base = version(B, metrics={"accuracy": 0.95})
-    row = log_row(COMMIT, version(A, metrics={"accuracy": 0.9611}, bytes=218_000), base, best=True)
-    assert row == (
+    made = version(A, metrics={"accuracy": 0.9611}, bytes=218_000)
+    assert _row(commit=COMMIT, version=made, base=base, best=True, channels=("canary", "production")) == (
         *("ok", "aaaaaaa", "2024-05-01 12:00", "A better model"),
-        *("accuracy 0.9611", "+0.0111 better", "218 KB", "best"),
+        *("accuracy 0.9611", "+0.0111 better", "218 KB", "best · canary · production"),
     )
 
 
@@ -136,31 +142,74 @@ def test_a_row_says_how_a_version_did_against_the_one_before() -> None:
     ],
 )
 def test_a_change_has_its_word(name: str, value: float | str, base: float | None, moved: str) -> None:
-    before = version(B, metrics={} if base is None else {name: base})
-    assert log_row(COMMIT, version(A, metrics={name: value}), before, best=False)[5] == moved
+    before, after = version(B, metrics={} if base is None else {name: base}), version(A, metrics={name: value})
+    assert _row(commit=COMMIT, version=after, base=before)[5] == moved
+    ((*_, change, _size, _remark),) = log_rows([LogLine(version=after, base=before)], [name])[1:]
+    assert change == moved
+
+
+def test_each_metric_that_was_asked_for_has_its_columns() -> None:
+    lines = [
+        LogLine(version=version(A, metrics={"loss": 0.5})),
+        LogLine(version=version(B)),
+        LogLine(commit=COMMIT),
+    ]
+    header, *rows = log_rows(lines, ["loss", "f1"])
+    assert header == ("", "VERSION", "WHEN", "MESSAGE", "loss", "CHANGE", "f1", "CHANGE", "SIZE", "")
+    assert [row[4:8] for row in rows] == [("0.5000", "", "", ""), ("", "", "", ""), ("", "", "", "")]
+    assert {len(row) for row in rows} == {len(header)}
 
 
 def test_rows_tell_versions_missed_gates_keepsakes_and_commits_without_one_apart() -> None:
     rows = [
-        log_row(COMMIT, version(A, good=False), None, best=False),
-        log_row(COMMIT, version(f"{A}-keep-1"), None, best=False),
-        log_row(COMMIT, None, None, best=False),
-        log_row(None, version(f"{A}.2"), None, best=False),
+        _row(commit=COMMIT, version=version(A, good=False)),
+        _row(commit=COMMIT, version=version(f"{A}-keep-1")),
+        _row(commit=COMMIT),
+        _row(commit=COMMIT, same_files=f"{B}.2"),
+        _row(version=version(f"{A}.2")),
+        _row(gone=B, channels=("production",)),
     ]
     assert [(row[0], row[1], row[7]) for row in rows] == [
         ("no", "aaaaaaa", ""),
         ("--", "aaaaaaa-keep-1", "kept"),
         ("·", "aaaaaaa", "no version"),
+        ("·", "aaaaaaa", "same files as bbbbbbb.2"),
         ("ok", "aaaaaaa.2", ""),
+        ("·", "bbbbbbb", "not there any more · production"),
     ]
-    assert rows[3][3] == "(not in this history)"
+    assert rows[4][3] == "(its commit is not here)"
     assert {len(row) for row in rows} == {8}
+
+
+def test_what_git_draws_stands_before_all_else() -> None:
+    lines = [LogLine(commit=COMMIT, drawn="*"), LogLine(drawn="|\\"), LogLine(version=version(A), drawn="| *")]
+    table = log_rows(lines)
+    assert [row[0] for row in table] == ["", "*", "|\\", "| *"]
+    assert table[2][1:] == ("",) * 8
 
 
 def test_a_subject_and_a_metric_stay_in_their_cells() -> None:
     hostile = CommitFacts(sha=A, tree=C, parents=(), subject="x\n\x1b[2J" + "y" * 500)
-    row = log_row(hostile, version(A, metrics={"m\r\n" + "z" * 500: 1.0}), None, best=False)
-    assert all(cell.isprintable() and len(cell) <= 40 for cell in row)
+    made = version(A, metrics={"m\r\n" + "z" * 500: 1.0})
+    rows = [
+        *log_rows([LogLine(commit=hostile, version=made)]),
+        *log_rows([LogLine(version=made)], list(made.metrics)),
+    ]
+    assert all(cell.isprintable() and len(cell) <= 72 for row in rows for cell in row)
+
+
+def test_the_facts_of_every_kind_of_line_have_the_same_keys() -> None:
+    pin = Pin(volume="images", kind="existing", path="/d", name="daily.1")
+    lines = [
+        LogLine(commit=COMMIT),
+        LogLine(version=version(A, pins=(pin,), baseline=B, ref="refs/heads/main")),
+        LogLine(gone=f"{B}.2"),
+    ]
+    facts = [log_facts(line) for line in lines]
+    assert {tuple(it) for it in facts} == {tuple(facts[0])}
+    assert [it["commit"] for it in facts] == [A, A, B]
+    assert [it["version"] for it in facts] == [None, A, None]
+    assert facts[1]["data"] == ["daily.1"]
 
 
 # -- one version ---------------------------------------------------------------------------------------
