@@ -69,7 +69,7 @@ def write(
 
 def forget(state: Path, path: Path) -> None:
     """Forget a tree that is gone; does nothing the second time. Raises `StorageFailed`."""
-    documents.remove(_file(state, path))
+    documents.remove(file_of(state, path))
 
 
 def key(path: Path) -> str:
