@@ -24,6 +24,8 @@ setup: $(DEV_STAMP)  ## make .venv with all that development needs
 demo: $(DEMO_STAMP)  ## train, snapshot, gate, lose and recover real models in a throw-away repository
 	@$(BIN)/mlsnap demo $(DEMO)
 
+# Each of the many processes would compile again what was not kept.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(DEV_STAMP)  ## run all tests that this machine can, and list what it could not (TESTS="-k gate" for some)
 	@$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(TESTS)
 

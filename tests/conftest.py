@@ -6,9 +6,11 @@ missing. With `CI=true` in the environment every skip is a failure: there nothin
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import traceback
@@ -21,6 +23,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.quick_disk import leave_quick_disk, move_to_quick_disk
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -49,7 +53,7 @@ _FOREIGN_PREFIXES = (
 )
 _FOREIGN_NAMES = (
     *("CI", "BRANCH_NAME", "TAG_NAME", "WORKSPACE", "EXECUTOR_NUMBER", "MFLAGS", "CDPATH"),
-    *("PYTHONPATH", "PYTHONWARNINGS", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"),
+    *("PYTHONPATH", "PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"),
 )
 _SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 
@@ -96,6 +100,40 @@ def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
     report.longrepr = f"left out, which CI does not allow: {why}"
 
 
+# -- how a whole run goes ------------------------------------------------------------------------------
+
+_QUICK_DISK = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give a run that is spread over processes a quick disk; a single process leaves its files to be looked at."""
+    if config.getoption("numprocesses", None) and not config.getoption("basetemp"):
+        config.stash[_QUICK_DISK] = move_to_quick_disk()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave the quick disk."""
+    if folder := config.stash.get(_QUICK_DISK, ""):
+        leave_quick_disk(folder)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Tell where files are."""
+    in_memory = bool(config.stash.get(_QUICK_DISK, ""))
+    return ["temporary files: on a disk in memory (TMPDIR=… for another place)"] if in_memory else []
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Have more processes than processors: many a test waits for a pause, a timeout or another process."""
+    return max(2, len(os.sched_getaffinity(0)) * 3 // 2)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Take all that was collected out of the garbage collector's sight: it stays until the end."""
+    gc.collect()
+    gc.freeze()
+
+
 # -- environment ---------------------------------------------------------------------------------------
 
 
@@ -109,6 +147,10 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
                 patch.delenv(name)
         for name, value in (*_git_identity(home), ("HOME", str(home)), ("TZ", "UTC"), ("LC_ALL", "C.UTF-8")):
             patch.setenv(name, value)
+        if (
+            signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        ):  # as `nohup` has it, for all that is started here too
+            signal.signal(signal.SIGHUP, lambda _number, _frame: None)
         # Servers of the tests are on loopback: no proxy of the machine may stand before them.
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
         patch.setenv("no_proxy", "127.0.0.1,localhost")

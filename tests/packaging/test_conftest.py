@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import AsUser, FailedAsUser, FileSystem, LoopMount, MakeRepository
+from tests.conftest import AsUser, FailedAsUser, FileSystem, LoopMount, MakeRepository, need
+from tests.quick_disk import leave_quick_disk, move_to_quick_disk
 
 
 def test_no_variable_of_a_ci_or_a_secret_reaches_a_test() -> None:
@@ -47,6 +50,34 @@ def test_what_fails_as_another_user_fails_here_with_its_kind(
     assert failure.value.kind == "PermissionError"
 
 
+def test_a_quick_disk_is_there_for_one_run_alone(needs_root: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    readable, writable = os.pipe()
+    child = os.fork()  # whoever takes a mount namespace keeps it
+    if child == 0:
+        try:
+            folder = move_to_quick_disk()
+            made = tempfile.mkdtemp()
+            os.write(writable, json.dumps([folder, made, os.path.ismount(folder)]).encode())
+            leave_quick_disk(folder)
+        finally:
+            os._exit(0)
+    os.close(writable)
+    with os.fdopen(readable) as answer:
+        folder, made, mounted = json.load(answer)
+    os.waitpid(child, 0)
+    need(folder, "needs loop mounts and room in /dev/shm")
+    assert mounted
+    assert Path(made).parent == Path(folder)
+    assert not Path(folder).exists()
+
+
+def test_whoever_chose_a_place_for_temporary_files_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert move_to_quick_disk() == ""
+    assert os.environ["TMPDIR"] == str(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("ci", "workers", "exit_code", "word"), [("true", "1", 1, "failed"), ("", "0", 0, "skipped")]
 )
@@ -59,7 +90,7 @@ def test_a_skip_is_a_failure_in_ci_and_only_there(
     )
     done = subprocess.run(
         (sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", "-n", workers, str(tmp_path)),
-        env={**os.environ, "CI": ci},
+        env={**os.environ, "CI": ci, "PYTHONPATH": str(Path(__file__).parents[2])},
         cwd=tmp_path,
         capture_output=True,
         text=True,

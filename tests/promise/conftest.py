@@ -244,7 +244,7 @@ def count(record_property: Callable[[str, object], None]) -> Callable[[str, int]
     return lambda what, number: record_property(f"tried: {what}", number)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def launcher() -> Iterator[Launcher]:
     """Give the process that has all loaded and forks for each command."""
     with Launcher() as launcher:
