@@ -12,6 +12,7 @@ from ci_mlsnap.errors import Busy, NoSuchVersion, Refused
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import look_if_possible
 from ci_mlsnap.flows.versions import find_version, known_ancestors
+from ci_mlsnap.flows.writable import copy_in_view
 from ci_mlsnap.state import live, rolled_back
 from ci_mlsnap.state.catalogue import versions
 from ci_mlsnap.state.rolled_back import RolledBack
@@ -111,9 +112,10 @@ def place_of(project: Project, *, shared: bool) -> Path:
 
 
 def now_at(project: Project, place: Path) -> str:
-    """Name the version that the place is at, as far as that is written down."""
-    if not _is_view(project, place):
-        recorded = live.read(project.state, place)
+    """Name the version that the place is at, as far as that is written down. Raises `Busy` where a run is."""
+    tree = written_at(project, place)
+    if tree is not None:
+        recorded = live.read(project.state, tree)
         return recorded.version if recorded is not None else ""
     target = place.readlink() if place.is_symlink() else Path("/")
     if target.is_relative_to(project.store / "work"):
@@ -125,6 +127,11 @@ def now_at(project: Project, place: Path) -> str:
         )
     found = SnapshotName.parse_or_none(target.name)
     return target.name if found is not None and project.driver.get(found) is not None else ""
+
+
+def written_at(project: Project, place: Path) -> Path | None:
+    """Give the tree that people write to there: the live tree, or a view's writable copy, if it has one."""
+    return copy_in_view(project) if _is_view(project, place) else place
 
 
 def _is_view(project: Project, place: Path) -> bool:
@@ -169,9 +176,10 @@ def _before(project: Project, known: list[Version], now: Version) -> tuple[Versi
 
 
 def _with_unsaved(project: Project, proposal: Proposal) -> Proposal:
-    if proposal.view:
+    place = written_at(project, proposal.place)
+    if place is None:
         return proposal
-    tree = look_if_possible(project.driver, proposal.place)
+    tree = look_if_possible(project.driver, place)
     if tree is None:
         return msgspec.structs.replace(proposal, fits=False)
     return msgspec.structs.replace(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,14 +12,14 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.errors import Busy
 from ci_mlsnap.flows import leases, staying
+from ci_mlsnap.flows import writable as copies
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import keep, look_if_possible
 from ci_mlsnap.flows.moving import Moved, move_held_tree
-from ci_mlsnap.flows.proposing import Proposal, now_at, place_of
+from ci_mlsnap.flows.proposing import Proposal, now_at, place_of, written_at
 from ci_mlsnap.flows.restore import identity, require_volume
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import known_ancestors
-from ci_mlsnap.flows.workspace import link_view, links_folder
 from ci_mlsnap.state import live, rolled_back
 from ci_mlsnap.state.rolled_back import RolledBack
 
@@ -41,14 +43,7 @@ def roll_back(project: Project, proposal: Proposal, *, reason: str = "") -> Done
     if proposal.arrived:
         return Done(proposal=proposal, changed=False)
     tidy(project.hands, project.driver, identity(project))
-    if proposal.view:
-        with staying.alone(project.driver):
-            _require_unmoved(project, proposal)
-            _note(project, proposal, reason=reason)
-            _link(project, proposal)
-        return Done(proposal=proposal, changed=True)
-    require_volume(project)
-    with leases.volume_held(project.hands, project.driver):
+    with _held(project, proposal):
         kept = _keep_and_note(project, proposal, reason)
         moved = _move(project, proposal)
     return Done(proposal=proposal, changed=True, kept=moved.kept or kept, aside=moved.aside)
@@ -59,20 +54,14 @@ def undo(project: Project, proposal: Proposal) -> Done:
 
     Raises as `roll_back` does.
     """
-    noted, moved = proposal.noted, Moved(way="none")
+    noted = proposal.noted
     assert noted is not None
     tidy(project.hands, project.driver, identity(project))
-    if proposal.view:
-        with staying.alone(project.driver):
-            _require_unmoved(project, proposal)
-            _link(project, proposal)
-    else:
-        require_volume(project)
-        with leases.volume_held(project.hands, project.driver):
-            _require_unmoved(project, proposal)
-            moved = _move(project, proposal)
-            if noted.kept:
-                _record_unsaved(project, proposal.place, noted)
+    with _held(project, proposal):
+        _require_unmoved(project, proposal)
+        moved = _move(project, proposal, writable=noted.writable)
+        if noted.kept:
+            _record_unsaved(project, proposal.place, noted)
     staying.let_move(project.driver, proposal.place, noted)
     return Done(proposal=proposal, changed=True, kept=moved.kept, aside=moved.aside)
 
@@ -84,6 +73,14 @@ def release(project: Project, *, shared: bool = False) -> RolledBack | None:
     if noted is not None:
         staying.let_move(project.driver, place, noted)
     return noted
+
+
+def _held(project: Project, proposal: Proposal) -> AbstractContextManager[object]:
+    """Hold the lease where a live tree is moved; a view is this checkout's own."""
+    if proposal.view:
+        return nullcontext()
+    require_volume(project)
+    return leases.volume_held(project.hands, project.driver)
 
 
 def _require_unmoved(project: Project, proposal: Proposal) -> None:
@@ -104,20 +101,25 @@ def _keep_and_note(project: Project, proposal: Proposal, reason: str) -> str:
     In this order: once the note is there, all that it names is.
     """
     _require_unmoved(project, proposal)
-    hands, driver, place = project.hands, project.driver, proposal.place
+    hands, driver, place = project.hands, project.driver, written_at(project, proposal.place)
     # What came on top of an earlier rollback is kept by the move; undoing goes back to before the first one.
-    recorded = live.read(project.state, place)
-    read = recorded is not None and recorded.condition != "equal"
-    tree = look_if_possible(driver, place, read=read) if proposal.noted is None else None
+    tree = look_if_possible(driver, place, read=_reads(project, place)) if place and not proposal.noted else None
     kept = ""
-    if tree is not None and tree.unsaved:
+    if place is not None and tree is not None and tree.unsaved:
         commit = SnapshotName.parse(proposal.now).sha if proposal.now else proposal.then.name.sha
         kept = keep(driver, place, identity(project), commit=commit, now=hands.now())
     with staying.alone(driver):
+        _require_unmoved(project, proposal)
         _note(project, proposal, kept=kept, reason=reason)
-    if kept:  # the tree equals what was kept of it, so the move keeps nothing once more
+    if place is not None and kept:  # the tree equals what was kept of it, so the move keeps nothing once more
         live.write(project.state, place, version=kept, condition="equal", run=hands.owner(), now=hands.clock)
     return kept
+
+
+def _reads(project: Project, tree: Path) -> bool:
+    """Tell whether files may be other ones behind the same size and times: then they are read."""
+    recorded = live.read(project.state, tree)
+    return recorded is not None and recorded.condition != "equal"
 
 
 def _note(project: Project, proposal: Proposal, *, reason: str, kept: str = "") -> None:
@@ -133,6 +135,7 @@ def _note(project: Project, proposal: Proposal, *, reason: str, kept: str = "") 
         version_before=before.version_before,
         commit_before=before.commit_before,
         condition_before=before.condition_before,
+        writable=before.writable,
         kept=before.kept,
         head=project.repository.head(),
         who=cut(one_line(hands.person()), 200),
@@ -146,42 +149,44 @@ class _Before(msgspec.Struct, frozen=True, kw_only=True):
     version_before: str
     commit_before: str
     condition_before: live.Condition
+    writable: bool
     kept: str
 
 
 def _before(project: Project, proposal: Proposal, kept: str) -> _Before:
     """Say what the place is before it is rolled back for the first time."""
-    recorded = None if proposal.view else live.read(project.state, proposal.place)
+    tree = written_at(project, proposal.place)
+    recorded = live.read(project.state, tree) if tree is not None else None
     rests = recorded is not None and recorded.condition not in ("in-change", "restoring")
     return _Before(
         version_before=proposal.now,
         commit_before=proposal.now_version.header.commit if proposal.now_version else "",
         condition_before=recorded.condition if recorded is not None and rests else "equal",
+        writable=proposal.view and tree is not None,
         kept=kept,
     )
 
 
-def _move(project: Project, proposal: Proposal) -> Moved:
+def _move(project: Project, proposal: Proposal, *, writable: bool = False) -> Moved:
+    """Move the tree, whose lease we have, or the view, which leads to a copy where it is to be `writable`."""
+    name, whose = proposal.then.name, identity(project)
+    if proposal.view:
+        show = copies.show_copy if writable else partial(copies.show_version, view=proposal.place)
+        done = show(project, name=name, identity=whose)
+        return Moved(way="swap", kept=done.kept, aside=done.aside) if done is not None else Moved(way="none")
     before = known_ancestors(project, proposal.then.header.commit)
-    return move_held_tree(
-        project.hands, project.driver, proposal.then.name, proposal.place, identity(project), chosen=before
-    )
-
-
-def _link(project: Project, proposal: Proposal) -> None:
-    project.driver.read_back(proposal.then.name)
-    target = project.driver.view(proposal.then.name)
-    link_view(proposal.place, target, made_in=links_folder(project.repository))
+    return move_held_tree(project.hands, project.driver, name, proposal.place, whose, chosen=before)
 
 
 def _record_unsaved(project: Project, place: Path, noted: RolledBack) -> None:
     """Say again of the tree what was recorded when it had these unsaved files."""
-    hands = project.hands
-    live.write(
-        project.state,
-        place,
-        version=noted.version_before,
-        condition=noted.condition_before,
-        run=hands.owner(),
-        now=hands.clock,
-    )
+    hands, tree = project.hands, written_at(project, place)
+    if tree is not None:
+        live.write(
+            project.state,
+            tree,
+            version=noted.version_before,
+            condition=noted.condition_before,
+            run=hands.owner(),
+            now=hands.clock,
+        )

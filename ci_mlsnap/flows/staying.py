@@ -20,11 +20,11 @@ _LOCK_WAIT = 60.0
 
 
 @contextmanager
-def alone(driver: Driver) -> Iterator[None]:
+def alone(driver: Driver, *, wait: float = _LOCK_WAIT) -> Iterator[None]:
     """Be the only one who notes or forgets that places stay. Raises `Busy`, `StorageFailed`."""
     state = driver.state_folder()
     make_folder(state)
-    with lock(state / "rolled-back.lock", wait=_LOCK_WAIT):
+    with lock(state / "rolled-back.lock", wait=wait):
         yield
 
 
@@ -53,7 +53,7 @@ def release_left(driver: Driver) -> None:
     """Release what was held for a note that was then never written; does nothing the second time. Never raises."""
     state = driver.state_folder()
     if (state / "rolled-back.lock").is_file():
-        with suppress(MlsnapError), alone(driver):
+        with suppress(MlsnapError), alone(driver, wait=0.0):
             for owner in {owner for snapshot in driver.list() for owner in snapshot.holds}:
                 if owner.startswith(_HOLD) and not rolled_back.is_noted(state, owner.removeprefix(_HOLD)):
                     _release(driver, owner, but=())

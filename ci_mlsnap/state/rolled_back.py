@@ -28,8 +28,9 @@ class RolledBack(
     """One place that a person put at an earlier version, where it stays.
 
     `version` is what it is at now. `version_before` and `commit_before` say what it was before; they are empty
-    where nothing was known of it. `condition_before` is what was recorded of a live tree then. `kept` names the
-    snapshot of what no version had. `head` is the commit that was checked out. `since` in seconds since the epoch.
+    where nothing was known of it. `condition_before` is what was recorded of the tree then; `writable`: it was a
+    copy in the place of a view. `kept` names the snapshot of what no version had. `head` is the commit that was
+    checked out. `since` in seconds since the epoch.
     """
 
     place: str
@@ -40,6 +41,7 @@ class RolledBack(
     who: str
     since: float
     condition_before: live.Condition = "equal"
+    writable: bool = False
     kept: str = ""
     why: str = ""
 
@@ -59,6 +61,7 @@ def write(
     head: str,
     who: str,
     condition_before: live.Condition = "equal",
+    writable: bool = False,
     kept: str = "",
     why: str = "",
     now: Callable[[], float] = time.time,
@@ -73,6 +76,7 @@ def write(
         who=who,
         since=now(),
         condition_before=condition_before,
+        writable=writable,
         kept=kept,
         why=why,
     )

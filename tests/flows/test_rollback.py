@@ -335,6 +335,26 @@ def test_while_a_run_trains_through_the_view_it_is_not_pulled_away(shared: tuple
     assert view.readlink() == place.store / "work" / "0123"
 
 
+def test_a_writable_copy_in_the_view_comes_back_with_what_only_it_had(shared: tuple[Place, str, str]) -> None:
+    place, first, second = shared
+    place.mlsnap("restore", second, "--writable")
+    view = place.folder / "models"
+    (view / "weights.txt").write_text("by hand\n")
+    (view / "notes").write_text("mine\n")
+    done = roll_back(place)
+    assert (done["now"], done["then"], done["unsaved"]) == (second, first, {"added": 1, "changed": 1})
+    assert done["kept"] == f"{second}-keep-1"
+    assert view.resolve() == (place.store / "snapshots" / first).resolve()
+    assert set(held(place)) == {first, second, f"{second}-keep-1"}
+    roll_back(place, "--undo")
+    assert (viewed(place), (view / "notes").read_text()) == ("by hand", "mine\n")
+    (view / "notes").write_text("and writable\n")
+    assert f"{second}-keep-2" not in place.snapshots()
+    assert held(place) == {}
+    place.mlsnap("restore", second)
+    assert (place.snapshot(f"{second}-keep-2") / "notes").read_text() == "and writable\n"
+
+
 def test_a_shared_volume_without_a_view_asks_which_is_meant(make_place: MakePlace, tmp_path: Path) -> None:
     volume = tmp_path / "shared" / "digits"
     place = make_place(settings=settings(str(volume)), train=SCORED, shared=True)
