@@ -20,7 +20,8 @@ def hold_of(channel: str) -> str:
 def follow(driver: Driver) -> None:
     """Finish the move that was begun, then release what channels do not lead to; for whoever is `alone`.
 
-    A version is held before its move is written down, so a hold without a move is of one that never was.
+    A version is held before its move is written down, so one that is held and not led to is of a move that never
+    was. What is held for a channel without any move stays: the ledger may be what was lost.
     Doing it twice is doing it once. Raises `IntegrityDamage`, `StorageFailed`.
     """
     state = driver.state_folder()
@@ -29,7 +30,7 @@ def follow(driver: Driver) -> None:
     leads = {hold_of(name): move.version for name, move in last.items()}
     for snapshot in driver.list():
         for owner in snapshot.holds:
-            if snapshot.marker and owner.startswith(_HOLD) and leads.get(owner) != snapshot.name:
+            if snapshot.marker and owner in leads and leads[owner] != snapshot.name:
                 driver.release_hold(snapshot.marker.name, owner)
 
 

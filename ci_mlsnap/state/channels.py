@@ -124,7 +124,8 @@ def point(state: Path, move: Move) -> bool:
         return False
     with storage_errors("a channel's link cannot be written"):
         for left in link.parent.glob(".*"):
-            left.unlink()  # what was cut off on its way here
+            if left.is_symlink():  # cut off on its way here; what else has such a name is the file system's
+                left.unlink()
         if move.link:
             made = link.with_name(f".{secrets.token_hex(8)}")
             made.symlink_to(move.link)

@@ -235,6 +235,17 @@ def test_a_ledger_that_was_changed_is_found_by_all_who_read_it(served: tuple[Pla
     place.mlsnap("restore", first)  # other work goes on
 
 
+def test_what_is_live_stays_held_when_the_ledger_is_lost(served: tuple[Place, str, str]) -> None:
+    """The holds are then all that says what was live; a lost file must not hand that to the next prune."""
+    place, first, _ = served
+    place.mlsnap("promote", first, "production")
+    for file in (place.store / "state").glob("channels.json*"):
+        file.unlink()
+    link(place).unlink()
+    place.mlsnap("restore", first)
+    assert holds(place, first) == ["channel production"]
+
+
 def test_a_channel_can_end_and_holds_nothing_then(served: tuple[Place, str, str]) -> None:
     place, first, _ = served
     place.mlsnap("promote", first, "prodction")
