@@ -8,7 +8,7 @@ import click
 
 from ci_mlsnap.cli.options import json_option, open_here
 from ci_mlsnap.cli.printing import emit_json, printable
-from ci_mlsnap.errors import ExitCode
+from ci_mlsnap.errors import ExitCode, NoCommit, NoSuchVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,17 +40,25 @@ def status(ctx: click.Context, as_json: bool) -> int:
 @click.pass_context
 def show(ctx: click.Context, revision: str, as_json: bool) -> int:
     """Show all that is known of one version: metrics, verdict, files, where it came from."""
+    from ci_mlsnap.cli.keeping import show_removed
     from ci_mlsnap.flows.inspect import lost_data, shown
     from ci_mlsnap.report.shown import version_facts, version_lines
 
     project = open_here(ctx)
-    answer = shown(project, revision)
+    try:
+        answer = shown(project, revision)
+    except (NoSuchVersion, NoCommit):
+        if not show_removed(project, revision, as_json):
+            raise
+        return ExitCode.DONE
     manifest = project.driver.manifest(answer.version.name)
     links, lost = project.driver.links(answer.version.name), lost_data(answer)
+    found = project.driver.get(answer.version.name)
+    holds = found.holds if found is not None else ()
     if as_json:
-        emit_json(version_facts(answer, manifest, links, lost))
+        emit_json({**version_facts(answer, manifest, links, lost), "holds": holds})
     else:
-        for line in version_lines(answer, manifest, links, lost):
+        for line in (*version_lines(answer, manifest, links, lost), *(f"held by   {hold}" for hold in holds)):
             click.echo(printable(line))
     return ExitCode.DONE
 

@@ -79,16 +79,36 @@ def restore(
 
 @click.command()
 @json_option
+@click.argument("revision", required=False)
 @click.pass_context
-def recover(ctx: click.Context, as_json: bool) -> int:
-    """Bring back model files that were deleted or damaged, from the version the tree should be."""
+def recover(ctx: click.Context, revision: str | None, as_json: bool) -> int:
+    """Bring back model files that were deleted or damaged, from the version the tree should be.
+
+    With REVISION bring that version back from the trash, where `mlsnap prune` put it; no live tree changes.
+    """
     from ci_mlsnap.flows.restore import recover as flow
 
+    if revision is not None:
+        return _undelete(open_here(ctx), revision, as_json)
     back = flow(open_here(ctx))
     if back is None:
         click.echo('{"changed": false}' if as_json else "nothing to recover: the live tree equals its version")
         return ExitCode.DONE
     return _tell(back, as_json)
+
+
+def _undelete(project: Project, revision: str, as_json: bool) -> int:
+    from ci_mlsnap.flows.prune import undelete
+
+    back = undelete(project, revision)
+    name = back.version.name
+    if as_json:
+        emit_json({"version": str(name), "changed": back.changed})
+    elif back.changed:
+        click.echo(f"{name.short} is back from the trash: `mlsnap restore {name.short}` makes it the live tree")
+    else:
+        click.echo(f"nothing to recover: {name.short} is there")
+    return ExitCode.DONE
 
 
 def _restore_parts(

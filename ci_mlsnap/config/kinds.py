@@ -6,6 +6,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,6 +14,10 @@ import msgspec
 from ci_mlsnap.config.durations import seconds
 from ci_mlsnap.domain.names import is_label, is_project
 from ci_mlsnap.domain.pins import EXISTING
+from ci_mlsnap.domain.policy import Amount, Best
+
+_MOST = 100_000
+"""More than anybody keeps."""
 
 
 class WrongValue(Exception):
@@ -114,6 +119,40 @@ def count(*, least: int, most: int) -> Kind:
     return Kind(accepts=f"an integer from {least} to {most}", schema=schema, read=read)
 
 
+def _amount(value: object, *, units: Mapping[str, int]) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise WrongValue(f"is {type_name(value)}")
+    if isinstance(value, int):
+        if value < 1:
+            raise WrongValue("is less than 1")
+        return Amount(count=value)
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?([%A-Za-z]{1,2})", value, re.ASCII)
+    if found is not None and found[2] == "%" and 0 < float(found[1]) <= 100:
+        return Amount(share=float(found[1]) / 100)
+    if found is not None and found[2] in units and float(found[1]) > 0:
+        return Amount(count=round(float(found[1]) * units[found[2]]))
+    raise WrongValue("is no such amount")
+
+
+def _best(value: object) -> object:
+    if not isinstance(value, Mapping):
+        raise WrongValue(f"is {type_name(value)}, not a table")
+    if value.keys() != {"metric", "count"}:
+        raise WrongValue("has not exactly the two keys")
+    metric, best = value["metric"], value["count"]
+    if not isinstance(metric, str) or not (metric.isprintable() and 0 < len(metric) <= 100):
+        raise WrongValue("has a metric that is no name")
+    if isinstance(best, bool) or not isinstance(best, int) or not 1 <= best <= _MOST:
+        raise WrongValue("has a count that is no integer from 1 on")
+    return Best(metric=metric, count=best)
+
+
+def _boolean(value: object) -> object:
+    if not isinstance(value, bool):
+        raise WrongValue(f"is {type_name(value)}, not a boolean")
+    return value
+
+
 def _duration(value: object) -> object:
     found = seconds(value)
     if found is None:
@@ -211,6 +250,36 @@ PIN = _checked(
     '"snapshot", "record", or "existing:" and a glob for the names of snapshots, such as "existing:daily.*"',
     _is_pin,
     "^(snapshot|record|existing:(?!\\.{1,2}$)[^/\\x00-\\x1f\\x7f]{1,255})$",
+)
+BOOLEAN = Kind(accepts="true or false", schema={"type": "boolean"}, read=_boolean)
+_SHARE = "[0-9]+(\\.[0-9]+)?%"
+SPACE = Kind(
+    accepts='a share of the storage such as "20%", or a size such as "500 GB", or a number of bytes',
+    schema={
+        "anyOf": [
+            {"type": "string", "pattern": f"^({_SHARE}|[0-9]+(\\.[0-9]+)? ?(KB|MB|GB|TB))$"},
+            {"type": "integer", "minimum": 1},
+        ]
+    },
+    read=partial(_amount, units={"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}),
+)
+AMOUNT = Kind(
+    accepts='a number, or a share such as "25%"',
+    schema={"anyOf": [{"type": "string", "pattern": f"^{_SHARE}$"}, {"type": "integer", "minimum": 1}]},
+    read=partial(_amount, units={}),
+)
+BEST = Kind(
+    accepts='a metric and how many, such as { metric = "accuracy", count = 5 }',
+    schema={
+        "type": "object",
+        "required": ["metric", "count"],
+        "additionalProperties": False,
+        "properties": {
+            "metric": {"type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]{1,100}$"},
+            "count": {"type": "integer", "minimum": 1},
+        },
+    },
+    read=_best,
 )
 DURATION = Kind(
     accepts='a duration such as "90s", "30m", "6h", "2d", or a number of seconds',

@@ -23,9 +23,10 @@ from ci_mlsnap.config.settings import (
 )
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.names import label_from
+from ci_mlsnap.domain.policy import Policy
 
 Found = Mapping[KeyPath, Setting]
-Table = TypeVar("Table", TrainSettings, ForgeSettings)
+Table = TypeVar("Table", TrainSettings, ForgeSettings, Policy)
 
 
 def settle(layers: Sequence[Layer], *, defaults: Defaults) -> Settings:
@@ -187,6 +188,7 @@ def _settings(found: Found, defaults: Defaults, notes: tuple[str, ...]) -> Setti
     plain["train"] = _table(found, "train", {}, TrainSettings)
     plain["forge"] = _table(found, "forge", forge, ForgeSettings)
     plain["volume"] = _volume(found)
+    plain["retention"] = _table(found, "retention", {}, Policy)
     plain["data"] = tuple(_data(name, fields) for name, fields in _by_role(found)[1].items())
     plain["gates"] = tuple(
         msgspec.convert({"metric": metric} | {name: bound.value for name, bound in bounds.items()}, Gate)

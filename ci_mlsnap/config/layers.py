@@ -200,13 +200,13 @@ def _from_text(key: Key, text: str) -> object:
 
 
 def toml_value(text: str) -> object:
-    """Read a text as a TOML scalar or array where it is one; else it is the text itself."""
+    """Read a text as a TOML value where it is one, dates aside; else it is the text itself."""
     try:
         read = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text
     value = read["value"]
-    return value if len(read) == 1 and isinstance(value, str | bool | int | float | list) else text
+    return value if len(read) == 1 and isinstance(value, str | bool | int | float | list | dict) else text
 
 
 def _inner(path: KeyPath, value: object) -> Iterator[KeyPath]:

@@ -11,6 +11,7 @@ from ci_mlsnap.config.levels import Origin
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.manifest import FilesMode
 from ci_mlsnap.domain.plan import Isolation
+from ci_mlsnap.domain.policy import Policy
 
 
 class TrainSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     files_mode: FilesMode = "changed"
     follow: tuple[str, ...] = ()
     lease_wait: float = 1800.0
+    retention: Policy = Policy()
     hook_copy_mb: int = 100
     forge: ForgeSettings = ForgeSettings()
     on_fork: Literal["skip", "fail"] = "skip"

@@ -47,6 +47,23 @@ def concluded(plan: Plan, record: Record) -> CommitStatus:
             return _failed(plan, record)
 
 
+def pruned(
+    context: str, sha: str, state: State, *, name: str, day: str, near: str = "", target_url: str = ""
+) -> CommitStatus:
+    """Say that a version was pruned, and which one that is kept is nearest. The verdict that it had stays."""
+    nearest = f"; the nearest kept version is {_short(near)}" if near else ""
+    text = f"Pruned on {day}: snapshot {_short(name)} is not kept{nearest}"
+    return status(sha, context, state, text, target_url)
+
+
+def brought_back(
+    context: str, sha: str, state: State, *, name: str, manifest_digest: str, target_url: str = ""
+) -> CommitStatus:
+    """Say that a version that was pruned is there again."""
+    text = f"Snapshot {_short(name)} is back from the trash, manifest {manifest_digest[:DIGEST_PREFIX]}"
+    return status(sha, context, state, text, target_url)
+
+
 def gone(context: str, sha: str, name: str) -> CommitStatus:
     """Say that a snapshot announced before is not there any more."""
     return status(sha, context, "error", f"Snapshot {name[:12]} is gone from the storage")
@@ -77,6 +94,7 @@ def _ready(record: Record) -> str:
     contents = held if volume.files else "contents not inventoried"
     parts = [f"Snapshot {_short(volume.snapshot)} ready: {_headline(record)}{contents}"]
     parts.append(f"manifest {volume.manifest_digest[:DIGEST_PREFIX]}")
+    parts += [volume.filling] if volume.filling else []
     return ", ".join(parts)
 
 

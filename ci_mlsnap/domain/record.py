@@ -16,7 +16,8 @@ Outcome = Literal["good", "gate-missed", "failed", "cancelled", "reused", "nothi
 
 class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happened to one volume. `storage_seconds` is the time from freeze to publish; `files`, `bytes`
-    are the snapshot's, `copied_bytes` those that had to be written anew for it."""
+    are the snapshot's, `copied_bytes` those that had to be written anew for it. `filling` says how full the storage
+    is, where that is nearly all."""
 
     name: str
     driver: str
@@ -30,6 +31,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     files: int = 0
     bytes: int = 0
     copied_bytes: int = 0
+    filling: str = ""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

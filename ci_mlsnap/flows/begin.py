@@ -15,9 +15,10 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.texts import size
 from ci_mlsnap.errors import MlsnapError, NoSuchVersion, SnapshotForeign, StorageFull
-from ci_mlsnap.flows import closing, leases, pinning, workspace
+from ci_mlsnap.flows import closing, holding, leases, pinning, workspace
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import Hands, Project
+from ci_mlsnap.flows.filling import ADVICE, filling
 from ci_mlsnap.flows.live import require_known
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.ports import Driver, Step
@@ -55,10 +56,22 @@ def begin(
         waited = leases.take_commit(project.hands, project.driver, plan, run_id, stop)
         if waited or _is_overtaken(project.driver, plan):
             plan = make_plan()  # the run before us may have made the version
+        plan = _held(project.driver, plan, make_plan, run_id)
         return _opened(project, plan, run_id, phases=phases, stop=stop)
     except BaseException:
+        holding.release_all(project.driver, run_id)
         leases.give_back(project.driver, run_id)
         raise
+
+
+def _held(driver: Driver, plan: Plan, make_plan: Callable[[], Plan], run_id: str) -> Plan:
+    """Hold what the plan begins from, or announces; planned anew where that was pruned meanwhile."""
+    try:
+        holding.hold_needed(driver, plan, run_id)
+    except NoSuchVersion:
+        plan = make_plan()
+        holding.hold_needed(driver, plan, run_id)
+    return plan
 
 
 def _is_overtaken(driver: Driver, plan: Plan) -> bool:
@@ -106,6 +119,8 @@ def preflight(project: Project, plan: Plan) -> None:
         project.hands.progress.step(Step(name="plan", state="note", text=f"trained again: {plan.reason}"))
     text = f"volume {plan.volume.name}: {probe.way} on {probe.file_system}, {size(probe.free_bytes)} free"
     project.hands.progress.step(Step(name="preflight", state="ok", text=text))
+    if full := filling(probe):
+        project.hands.progress.step(Step(name="preflight", state="note", text=f"{full}: {ADVICE}"))
 
 
 def _require_free_name(driver: Driver, plan: Plan) -> None:

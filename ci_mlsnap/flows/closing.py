@@ -23,7 +23,8 @@ from ci_mlsnap.errors import MlsnapError, PlanMismatch, TrainingFailed, UsageErr
 from ci_mlsnap.flows import leases, staying
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
-from ci_mlsnap.flows.holding import let_go
+from ci_mlsnap.flows.filling import filling_of
+from ci_mlsnap.flows.holding import let_go, release_all
 from ci_mlsnap.flows.live import Identity
 from ci_mlsnap.flows.moving import advance_live_tree
 from ci_mlsnap.flows.pinning import noted
@@ -256,6 +257,7 @@ def volume_record(driver: Driver, plan: Plan, snapshot: Snapshot, header: Manife
         manifest_digest=snapshot.marker.digest,
         files=header.files,
         bytes=header.bytes,
+        filling=filling_of(driver),
     )
 
 
@@ -336,6 +338,7 @@ def _let_go(driver: Driver, run: Run, *, keep_model: bool) -> None:
 
 def _forget(hands: Hands, driver: Driver, run: Run) -> None:
     let_go(hands, driver, run.plan)
+    release_all(driver, run.run_id)
     leases.give_back(driver, run.run_id)
     pointers.drop(hands.pointers, run)
 

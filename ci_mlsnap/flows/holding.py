@@ -1,4 +1,4 @@
-"""Who holds the pins of data, and removing those that nobody holds.
+"""Who holds versions and the pins of data, and removing pins that nobody holds.
 
 A pin of ours is held by the run while it is open, and by the version from just before it is published. Whoever
 makes, takes or removes pins has the lock of the data's store, so that what nobody holds then is needed by nobody.
@@ -8,17 +8,53 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.pins import holder
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.durable.locks import lock
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.ports import Driver, Snapshot
-from ci_mlsnap.state.journal import open_runs
+from ci_mlsnap.state import lease
+from ci_mlsnap.state.journal import is_known, open_runs
 
 _LOCK_WAIT = 60.0
 """Seconds to wait for another run that makes a pin, or removes some."""
+
+
+_RUN = "run "
+
+
+def hold_needed(driver: Driver, plan: Plan, run_id: str) -> None:
+    """Hold what the run begins from, or announces, until it ends: prune takes nothing that is held.
+
+    Raises `NoSuchVersion` when it was pruned since it was planned.
+    """
+    for name in sorted({plan.parent, plan.answered_by} - {""}):
+        driver.hold(SnapshotName.parse(name), _RUN + run_id)
+
+
+def release_all(driver: Driver, run_id: str) -> None:
+    """Take a run's holds back. Never raises for the storage's sake: prune sees by itself that the run is over."""
+    with suppress(MlsnapError):
+        for snapshot in driver.list():
+            if snapshot.marker is not None and _RUN + run_id in snapshot.holds:
+                driver.release_hold(snapshot.marker.name, _RUN + run_id)
+
+
+def is_over(state: Path, hold: str) -> bool:
+    """Tell whether a hold is that of a run that has ended; `hold` was read before this is asked.
+
+    A run that is not known yet may be about to begin, and has a lease then.
+    """
+    run_id = hold.removeprefix(_RUN)
+    if run_id == hold:
+        return False
+    if is_known(state, run_id):
+        return run_id not in {run.run_id for run in open_runs(state)}
+    return not lease.of_run(state, run_id)
 
 
 @contextmanager
@@ -75,9 +111,9 @@ def _release_dead(data: Driver, snapshot: Snapshot, ours: str, living: set[str])
 
 
 def _living(driver: Driver) -> set[str]:
-    """Give the holders that count: open runs, what they will publish, and the versions that are there."""
+    """Give the holders that count: open runs, what they will publish, versions that are there or can come back."""
     # In this order: a run that ends meanwhile is found as a version.
     runs = open_runs(driver.state_folder())
     names = [run.plan.name for run in runs]
-    names += [snapshot.name for snapshot in driver.list() if snapshot.marker is not None]
+    names += [snapshot.name for snapshot in (*driver.list(), *driver.pruned()) if snapshot.marker is not None]
     return {owner(driver, name) for name in names} | {owner(driver, run.plan.name, run.run_id) for run in runs}

@@ -9,6 +9,7 @@ from ci_mlsnap.domain.versions import Answer, Version, answer
 from ci_mlsnap.errors import NoCommit, NoSuchVersion
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.planning import HISTORY
+from ci_mlsnap.flows.removed import removal_of
 from ci_mlsnap.ports import Step
 from ci_mlsnap.state import channels
 from ci_mlsnap.state.catalogue import versions
@@ -38,7 +39,7 @@ def find_version(project: Project, revision: str, *, nearest: bool = False) -> A
         near = answer(sha, known, ancestors=known_ancestors(project, sha))
         if nearest and near is not None:
             return near
-        raise _none(revision, sha, near)
+        raise removal_of(project, sha) or _none(revision, sha, near)
     return found
 
 
@@ -51,6 +52,8 @@ def _exact(project: Project, revision: str, known: list[Version]) -> Version | N
     sha = _sha_of(project, match[1], known)
     wanted = sha if suffix == ".1" else sha + suffix
     found = next((version for version in known if version.header.name == wanted), None)
+    if found is None and (removal := removal_of(project, sha, wanted)) is not None:
+        raise removal
     if found is None and match.re is _WITH_SUFFIX:
         raise NoSuchVersion(f"there is no snapshot {wanted[:60]}", hint="`mlsnap log --all` lists what there is")
     return found

@@ -43,6 +43,12 @@ def read(state: Path, path: Path) -> Live | None:
     return documents.read(file_of(state, path), Live, way_out=_WAY_OUT)
 
 
+def everywhere(state: Path) -> list[Live]:
+    """Give what is recorded of all live trees of the store. Raises `IntegrityDamage`."""
+    files = sorted((state / "live").glob("*.json"))
+    return [live for file in files if (live := documents.read(file, Live, way_out=_WAY_OUT)) is not None]
+
+
 def write(
     state: Path,
     path: Path,

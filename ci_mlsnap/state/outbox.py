@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from ci_mlsnap.domain import announcing
+from ci_mlsnap.domain.removed import Told
 from ci_mlsnap.domain.status import CommitStatus, State
 from ci_mlsnap.durable.atomic import make_folder
 from ci_mlsnap.durable.locks import lock
@@ -53,6 +54,8 @@ class _Mark(
     context: str
     sequence: int
     state: State
+    snapshot: str = ""
+    target_url: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +108,15 @@ class Outbox:
         """Give what waits, what failed least often first. Writes nothing. Raises `StorageFailed`."""
         entries = (self._waiting(path.stem) for path in self._files("waiting"))
         return sorted((e for e in entries if e), key=lambda e: (e.attempts, e.repository, e.sequence, _key_of(e)))
+
+    def told_of(self, snapshot: str) -> list[Told]:
+        """Give what commits were last told of a snapshot, or are about to be. Writes nothing."""
+        waiting = {path.stem: self._waiting(path.stem) for path in self._files("waiting")}
+        latest: dict[str, Entry | _Mark | None] = {
+            path.stem: self._read_mark(path.stem) for path in self._files("sent")
+        }
+        latest |= {key: entry for key, entry in waiting.items() if entry is not None}
+        return [_told(said) for said in latest.values() if said is not None and said.snapshot == snapshot]
 
     def undeliverable(self) -> list[Entry]:
         """Give what the forge will never take, for the record. Writes nothing."""
@@ -180,6 +192,8 @@ class Outbox:
             context=status.context,
             sequence=entry.sequence,
             state=status.state,
+            snapshot=entry.snapshot,
+            target_url=status.target_url,
         )
         with self._locked():
             documents.write(self._file("sent", key), mark)
@@ -217,6 +231,12 @@ class Outbox:
         except IntegrityDamage:
             return None  # told by `damaged`; one bad file must not keep all others from being sent
 
+    def _read_mark(self, key: str) -> _Mark | None:
+        try:
+            return documents.read(self._file("sent", key), _Mark, way_out=_WAY_OUT)
+        except IntegrityDamage:
+            return None
+
     def _sequence(self, folder: str, key: str) -> int:
         kind: type[Entry | _Mark] = _Mark if folder == "sent" else Entry
         try:
@@ -234,6 +254,17 @@ class Outbox:
     def _locked(self) -> AbstractContextManager[None]:
         make_folder(self._folder)
         return lock(self._folder / "lock", wait=_LOCK_WAIT)
+
+
+def _told(said: Entry | _Mark) -> Told:
+    told = said.status if isinstance(said, Entry) else said
+    return Told(
+        repository=said.repository,
+        sha=told.sha,
+        context=told.context,
+        state=told.state,
+        target_url=told.target_url,
+    )
 
 
 def _as_it_is(entry: Entry, exists: Callable[[str], bool]) -> Entry:

@@ -35,9 +35,12 @@ def fits(value: object, rule: dict[str, Any]) -> bool:
     types: dict[str, tuple[type, ...]] = {
         "string": (str,),
         "number": (int, float),
+        "integer": (int,),
         "array": (list,),
         "object": (dict,),
     }
+    if rule.get("type") == "boolean":
+        return isinstance(value, bool)
     if "type" in rule and (not isinstance(value, types[rule["type"]]) or isinstance(value, bool)):
         return False
     return all(
@@ -158,12 +161,13 @@ def test_every_example_is_of_its_own_key_and_works_in_each_place(settings_from: 
         settings_from(base, git_config={git_name(path): value}),
         settings_from(base, inputs={name: value}),
     ):
-        assert (found.train, found.volume, found.data, found.gates, found.forge) == (
+        assert (found.train, found.volume, found.data, found.gates, found.forge, found.retention) == (
             expected.train,
             expected.volume,
             expected.data,
             expected.gates,
             expected.forge,
+            expected.retention,
         )
         assert (found.model, found.follow, found.on_fork) == (expected.model, expected.follow, expected.on_fork)
 

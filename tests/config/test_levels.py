@@ -24,6 +24,7 @@ from ci_mlsnap.config.settings import (
     VolumeSettings,
 )
 from ci_mlsnap.domain.gates import Gate
+from ci_mlsnap.domain.policy import Policy
 from ci_mlsnap.errors import ConfigInvalid, ConfigLevel
 from tests.config.conftest import SettingsFrom, only
 
@@ -45,6 +46,7 @@ def paths_of_settings() -> set[tuple[str, ...]]:
         "volume": (("volumes", "*"), VolumeSettings),
         "data": (("volumes", "*"), DataSettings),
         "gates": (("gates", "*"), Gate),
+        "retention": (("retention",), Policy),
     }
     paths: set[tuple[str, ...]] = {("volume",), ("volumes", "*", "role")}
     for name in Settings.__struct_fields__:
@@ -236,11 +238,12 @@ def _leaves(table: Mapping[str, object], above: tuple[str, ...] = ()) -> list[tu
     return [
         leaf
         for name, value in table.items()
-        for leaf in (_leaves(value, (*above, name)) if isinstance(value, dict) else [((*above, name), value)])
+        for path in [(*above, name)]
+        for leaf in (_leaves(value, path) if isinstance(value, dict) and find(path) is None else [(path, value)])
     ]
 
 
 def _values(found: Settings) -> list[object]:
-    parts = (found, found.train, found.volume, found.forge, *found.gates, *found.data)
+    parts = (found, found.train, found.volume, found.forge, found.retention, *found.gates, *found.data)
     roles: list[object] = ["data"] if found.data else []
     return roles + [getattr(part, name) for part in parts for name in part.__struct_fields__]

@@ -142,7 +142,7 @@ def test_no_page_names_a_command_or_an_option_that_there_is_not(page: Path) -> N
 
 def test_a_wrong_command_and_a_wrong_option_would_be_found() -> None:
     assert _misnamed("mlsnap restore HEAD --force") == ["--force"]
-    assert _misnamed("mlsnap prune") == ["prune"]
+    assert _misnamed("mlsnap upload") == ["upload"]
     assert _misnamed("mlsnap --verbose restore HEAD --to DIR") == []
     assert _misnamed("mlsnap run -- python train.py --fast") == []
 
