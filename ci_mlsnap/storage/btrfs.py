@@ -20,6 +20,7 @@ from ci_mlsnap.errors import TreeUnsupported
 from ci_mlsnap.storage.checking import damage_of, first_damage
 from ci_mlsnap.storage.facts import Remembered, content_of, lines_of
 from ci_mlsnap.storage.layout import LINK, OWN, Store
+from ci_mlsnap.storage.modes import is_privileged, take_privileges
 from ci_mlsnap.storage.sealed import SealedTrees
 from ci_mlsnap.storage.way import Entries, Parent, Taken, Way
 from ci_mlsnap.trees import subvolume
@@ -30,7 +31,6 @@ from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
 from ci_mlsnap.trees.syncfs import sync_file_system
 from ci_mlsnap.trees.walk import Found
 
-_AS_SOMEBODY = stat.S_ISUID | stat.S_ISGID
 _NOT_ALLOWED = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EINVAL}
 
 
@@ -60,7 +60,7 @@ class BtrfsWay:
                 return Taken(inventory=inventory_of(()), copied_bytes=0, state=state)
             known = _Known({} if full or parent is None else self._files(parent.root))
             listing = survey(partial, known=known)
-            _take_setuid(partial, known.setuid)
+            _take_privileges(partial, known.privileged)
             self._remember(partial, listing.known, youngest)
             return Taken(inventory=listing.inventory(), copied_bytes=0, state=state)
 
@@ -175,25 +175,23 @@ class BtrfsWay:
 
 @dataclass(frozen=True)
 class _Known:
-    """Tells the content of a file that is as it is remembered, and notes those that run as somebody else."""
+    """Tells the content of a file that is as it is remembered, and notes those with rights of their own."""
 
     lines: Remembered
-    setuid: list[bytes] = field(default_factory=list)
+    privileged: list[bytes] = field(default_factory=list)
 
     def __call__(self, found: Found) -> str:
-        if found.stat.st_mode & _AS_SOMEBODY:
-            self.setuid.append(found.path)
+        if is_privileged(found.parent, found.name):
+            self.privileged.append(found.path)
         return content_of(self.lines.get(found.path), found.stat)
 
 
-def _take_setuid(partial: Path, paths: Sequence[bytes]) -> None:
+def _take_privileges(partial: Path, paths: Sequence[bytes]) -> None:
     """Take from files what no version carries; their times say then that they are to be read again next time."""
     with Folders(partial) as folders:
         for path in paths:
             above, _, name = path.rpartition(b"/")
-            folder = folders.at(above)
-            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-            os.chmod(name, mode & 0o777, dir_fd=folder)
+            take_privileges(folders.at(above), name)
 
 
 def state_text(uuid: str, changed: int) -> str:

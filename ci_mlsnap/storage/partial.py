@@ -14,8 +14,16 @@ from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.parts import entries_of, folders_above, outermost
 from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import LiveTreeChanged
-from ci_mlsnap.storage.modes import by_path
-from ci_mlsnap.storage.sync import Writing, clear, fits, open_up, remove, with_groups, written_meanwhile
+from ci_mlsnap.storage.modes import by_path, is_privileged
+from ci_mlsnap.storage.sync import (
+    Writing,
+    clear,
+    fits,
+    open_up,
+    remove,
+    with_groups,
+    written_meanwhile,
+)
 from ci_mlsnap.trees.files import attributes, digest
 from ci_mlsnap.trees.folders import Folders
 from ci_mlsnap.trees.syncfs import sync_file_system
@@ -185,6 +193,8 @@ class _Looking:
             found = os.fstat(file)
             itself = (found.st_dev, found.st_ino)
             self.leaders[entry.path] = itself
+            if is_privileged(folder, name):
+                return False
             if entry.same_as and self.leaders.get(entry.same_as) != itself:
                 return False
             facts = (stat.S_IFMT(found.st_mode), found.st_mode & 0o7777, found.st_size, found.st_mtime_ns)

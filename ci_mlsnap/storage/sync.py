@@ -16,7 +16,7 @@ from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import IntegrityDamage, LateWriter
 from ci_mlsnap.storage.layout import new_token
-from ci_mlsnap.storage.modes import by_path
+from ci_mlsnap.storage.modes import by_path, is_privileged
 from ci_mlsnap.trees.compare import differences
 from ci_mlsnap.trees.files import copy_content
 from ci_mlsnap.trees.folders import Folders
@@ -36,7 +36,7 @@ def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry]) -> int:
         with Folders(live) as folders:
             removed = clear(folders, by_path(entries), [b""])
         found = differences(live, entries)
-        wrong = with_groups({*found.changed, *found.removed}, entries)
+        wrong = with_groups({*found.changed, *found.removed, *privileged(live, entries)}, entries)
         with Folders(snapshot) as source, Folders(live) as target:
             writing = Writing(source=source, target=target)
             for entry in entries:  # in path order: each folder comes before what is in it
@@ -59,6 +59,18 @@ def written_meanwhile(path: bytes) -> LateWriter:
         safe="the snapshot is unchanged; the live tree is in change",
         hint="stop what writes there, then restore again",
     )
+
+
+def privileged(live: Path, entries: Sequence[Entry]) -> set[bytes]:
+    """Give the files that have a right which no version carries: equal in all else, they are made anew."""
+    found = set()
+    with Folders(live) as folders:
+        for entry in entries:
+            above, _, name = entry.path.rpartition(b"/")
+            with suppress(FileNotFoundError):
+                if entry.kind == "file" and is_privileged(folders.at(above), name):
+                    found.add(entry.path)
+    return found
 
 
 def with_groups(wrong: set[bytes], entries: Sequence[Entry]) -> set[bytes]:
