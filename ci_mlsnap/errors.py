@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     DONE = 0
     INTERNAL = 1
     USAGE = 2
+    DIFFERENT = 3
     TRAINING_FAILED = 10
     INVALID_MODEL = 11
     GATE_MISSED = 12

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from ci_mlsnap.cli.options import json_option, open_here
-from ci_mlsnap.cli.printing import columns, emit_json, printable
+from ci_mlsnap.cli.printing import columns, emit_json, printable, terminal_width
 from ci_mlsnap.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -88,11 +86,7 @@ def _print(found: Listing, wanted: Wanted) -> None:
         none = "no such version" if wanted.of_versions else "no versions yet: `mlsnap run` makes the first one"
         click.echo(none, err=True)
     if found.lines:
-        columns(_fitted(log_rows(found.lines, found.metrics), _terminal_width()))
-
-
-def _terminal_width() -> int | None:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        columns(_fitted(log_rows(found.lines, found.metrics), terminal_width()))
 
 
 def _fitted(table: Table, width: int | None) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,11 @@ def printable(text: str) -> str:
 def colour() -> bool | None:
     """Say whether to colour: never when `NO_COLOR` is set; else a terminal is coloured (None)."""
     return False if os.environ.get("NO_COLOR") else None
+
+
+def terminal_width() -> int | None:
+    """Give how many characters a line may have; None where no terminal shows it."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 class Lines:

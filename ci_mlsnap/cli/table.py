@@ -17,6 +17,7 @@ COMMANDS: dict[str, Row] = {
     "run": Row("Every day", "running", "Train the commit, snapshot its model, post the status."),
     "status": Row("Every day", "looking", "Say which version the live tree is, and what is unfinished."),
     "log": Row("Every day", "history", "List commits with their versions and metrics."),
+    "diff": Row("Every day", "comparing", "Say what differs between two versions."),
     "show": Row("Every day", "looking", "Show all that is known of one version."),
     "path": Row("Every day", "looking", "Print the read-only path of a version."),
     "checkout": Row("Go back", "returning", "Check out a commit's code and its model together."),

@@ -107,7 +107,7 @@ def compare(
         code=None if code is None else tuple(code),
         data=_data(one.header.pins, other.header.pins),
         environment=_environment(before, after),
-        notes=(*notes, *_unknown(before), *_unknown(after)),
+        notes=(*notes, *_unknown((before, after))),
     )
 
 
@@ -220,9 +220,12 @@ def environment_of(record: Record) -> dict[str, str]:
     return {name: text for name, text in facts.items() if text}
 
 
-def _unknown(side: Side) -> Iterable[str]:
-    short = side.version.name.short
-    if side.record is None:
-        yield f"the record of {short} is not here: host, image, packages and command are not compared"
-    if side.entries is None:
-        yield f"the contents of {short} were not inventoried: files are not compared"
+def _unknown(sides: Sequence[Side]) -> Iterable[str]:
+    """Say what of the environment and the files cannot be compared."""
+    for missing, why in (
+        ([it for it in sides if it.record is None], "no record of {}: host, image, packages and command"),
+        ([it for it in sides if it.entries is None], "the contents of {} were not inventoried: files"),
+    ):
+        names = " and ".join(dict.fromkeys(it.version.name.short for it in missing))
+        if names:
+            yield f"{why.format(names)} are not compared"

@@ -93,7 +93,7 @@ def _flat(top: Any) -> Iterator[tuple[str, str]]:
         if count > MAX_NAMES or len(name) > _LOOKED_AT:
             raise NotPlain(f"it has more than {MAX_NAMES} values, or very long names")
         if inner is None:
-            yield name, _text(value)
+            yield _whole(name), _whole(_text(value))
         else:
             waiting += [(f"{name}.{key}" if name else str(key), it) for key, it in reversed(inner)]
 
@@ -105,6 +105,11 @@ def _named(value: Any) -> list[tuple[Any, Any]] | None:
     if isinstance(value, list) and any(isinstance(it, dict | list) for it in value):
         return list(enumerate(value))
     return None
+
+
+def _whole(text: str) -> str:
+    """Write half a pair of surrogates, which JSON can name and no UTF-8 can hold, as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _text(value: Any) -> str:

@@ -168,7 +168,7 @@ def test_without_a_record_it_is_said_what_is_not_compared() -> None:
     found = compare(_side(A, record=None, tool="mlsnap 1"), _side(B, tool="mlsnap 2"), code=None, notes=("first",))
     assert [(it.name, it.before, it.after) for it in found.environment] == [("tool", "mlsnap 1", "mlsnap 2")]
     assert found.notes[0] == "first"
-    assert found.notes[1].startswith("the record of aaaaaaa is not here")
+    assert found.notes[1].startswith("no record of aaaaaaa: ")
 
 
 def test_code_is_passed_on() -> None:

@@ -97,6 +97,10 @@ def test_what_cannot_be_read_is_said_and_nothing_is_guessed(name: str, content: 
     assert found.values == {}
 
 
+def test_what_no_utf_8_can_hold_is_shown_escaped() -> None:
+    assert read_parameters("p.json", b'{"a": "\\udc80"}').values == {"a": "\\udc80"}
+
+
 @pytest.mark.parametrize("name", ["p.yaml", "p.json", "p.toml"])
 def test_an_empty_file_has_no_parameters(name: str) -> None:
     assert read_parameters(name, b"{}" if name == "p.json" else b"").values == {}

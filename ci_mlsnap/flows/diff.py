@@ -1,0 +1,72 @@
+"""diff: two versions beside each other, from manifests, git and records; no model file is walked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ci_mlsnap.domain.comparing import Differences, LineChange, Side, compare
+from ci_mlsnap.domain.manifest import Entry
+from ci_mlsnap.domain.selecting import attempts
+from ci_mlsnap.domain.versions import Version, answer
+from ci_mlsnap.errors import NoSuchVersion
+from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.parameters import parameters_of
+from ci_mlsnap.flows.versions import find_version, known_ancestors
+from ci_mlsnap.state.catalogue import versions
+from ci_mlsnap.state.records import record_of
+
+
+def diff(project: Project, before: str = "", after: str = "") -> Differences:
+    """Say what differs from `before`, else what the other is compared with, to `after`, else HEAD's version.
+
+    Writes nothing. Raises `NoSuchVersion`, `NoCommit`, and `IntegrityDamage` for a manifest that is damaged.
+    """
+    new = find_version(project, after or "HEAD").version
+    old = find_version(project, before).version if before else _compared_with(project, new)
+    code, notes = _code(project, old, new)
+    entries = [_entries(project, version) for version in (old, new)]
+    parameters = parameters_of(project, (old, new), entries, code)
+    sides = [
+        Side(version=it, entries=files, record=record_of(project.state, it), parameters=values)
+        for it, files, values in zip((old, new), entries, parameters, strict=True)
+    ]
+    return compare(*sides, code=code, notes=notes)
+
+
+def _compared_with(project: Project, version: Version) -> Version:
+    """Give a version's baseline; where it is not there, that of the nearest ancestor that has one."""
+    known = versions(project.driver)
+    baseline = next((it for it in known if it.header.name == version.header.baseline), None)
+    if baseline is not None:
+        return baseline
+    earlier = [it for it in attempts(known) if it.header.commit != version.header.commit]
+    near = answer("", earlier, ancestors=known_ancestors(project, version.header.commit))
+    if near is None:
+        short = version.name.short
+        raise NoSuchVersion(
+            f"there is nothing that {short} is compared with",
+            why="it has no baseline that is still there, and no commit before it has a version",
+            hint=f"name the other one: `mlsnap diff REVISION {short}`; `mlsnap log --all` lists what there is",
+        )
+    return near.version
+
+
+def _code(project: Project, old: Version, new: Version) -> tuple[Sequence[LineChange] | None, list[str]]:
+    """Give the lines that differ between the commits of two versions, and what of the code cannot be told."""
+    notes = [
+        f"{it.name.short} was trained with files that are in no commit: they are not compared"
+        for it in (old, new)
+        if it.name.dirty
+    ]
+    gone = [it for it in (old, new) if not project.repository.has(it.header.commit)]
+    if gone:
+        named = " and ".join(dict.fromkeys(it.header.commit[:7] for it in gone))
+        notes.append(f"this clone has not the commit {named}: code and its parameters are not compared")
+        return None, notes
+    below = project.folder.relative_to(project.repository.top).as_posix()
+    return project.repository.line_changes(old.header.commit, new.header.commit, below=below), notes
+
+
+def _entries(project: Project, version: Version) -> Sequence[Entry] | None:
+    manifest = project.driver.manifest(version.name)
+    return None if manifest.header.files_mode == "none" else manifest.entries
