@@ -14,7 +14,6 @@ from benchmarks import trees
 from benchmarks.beside import Bound, beside_bars, dvc_below
 from benchmarks.constant_time import roll_back_bars, snapshot_bars
 from benchmarks.copying import first_version_bars, second_version_bars
-from benchmarks.hooking import hook_bars
 from benchmarks.measuring import Bar, unmeasured
 from benchmarks.memory import memory_bars
 from benchmarks.mounts import FileSystem, Images, NotMeasured, file_system, images_below
@@ -146,10 +145,6 @@ def _verify(bench: Bench) -> Iterator[Bar]:
     yield from verify_bars(bench.scratch / "verify", bench.large, limit=limit, rounds=bench.rounds)
 
 
-def _hook(bench: Bench) -> Iterator[Bar]:
-    yield from hook_bars(bench.scratch / "hook", rounds=bench.rounds * 5)
-
-
 GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "start": _start,
     "first": _first,
@@ -160,7 +155,6 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "run": _run,
     "beside": _beside,
     "verify": _verify,
-    "hook": _hook,
 }
 
 

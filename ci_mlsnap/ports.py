@@ -105,9 +105,19 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     state: str = ""
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the volumes of a version besides the first: its name, its live tree, and its own driver."""
+
+    name: str
+    path: Path
+    driver: Driver
+
+
 class Driver(Protocol):
     """One volume on one storage. Every method raises only errors of `ci_mlsnap.errors`.
 
+    Where several volumes make a version, it is the driver of the first one: what is asked by a snapshot's name is
+    true of, or done to, the whole version; what is asked by a tree concerns the first, and `others` give the rest.
     Names are checked going in and coming out; nothing without our marker is ever changed or deleted.
     Reading methods write nothing.
     """
@@ -118,6 +128,9 @@ class Driver(Protocol):
     @property
     def volume_id(self) -> str:
         """The id recorded for this volume; empty while there is none."""
+
+    def others(self) -> Sequence[Member]:
+        """Give the other volumes of each version in their fixed order; none where a version has one volume."""
 
     def bound(self) -> tuple[str, str] | None:
         """Give the project and the model that the volume belongs to; None before first use."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from itertools import combinations
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
@@ -24,18 +25,18 @@ from ci_mlsnap.config.read import (
     parse_environment,
     read_site,
 )
-from ci_mlsnap.config.settings import DataSettings, Defaults, Settings, resolved
+from ci_mlsnap.config.settings import DataSettings, Defaults, Settings, VolumeSettings, resolved
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.names import label_from
 from ci_mlsnap.domain.pins import DataPlan
-from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.plan import Plan, VolumePlan
 from ci_mlsnap.errors import ConfigInvalid
 from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
 from ci_mlsnap.git.repository import GitRepository
 from ci_mlsnap.ports import Build, Driver, Progress
 from ci_mlsnap.report.rendering import load_markdown
 from ci_mlsnap.report.summary import TEMPLATE as SUMMARY
-from ci_mlsnap.storage.registry import open_data_driver, open_driver
+from ci_mlsnap.storage.registry import open_data_driver, open_driver, together
 from ci_mlsnap.training.harden import forbid_reading_this_process
 from ci_mlsnap.training.isolation import Isolation, choose_isolation
 
@@ -102,9 +103,8 @@ def close(hands: Hands) -> None:
 
 
 def driver_of(hands: Hands, plan: Plan) -> Driver:
-    """Open the driver of a plan's volume."""
-    assert plan.volume is not None
-    return hands.driver_for(plan.volume.driver, plan.volume.path, plan.volume.store, plan.volume.name)
+    """Open the driver of a plan's model volumes."""
+    return hands.open_volumes(plan.volumes)
 
 
 def find_place(project: str) -> tuple[GitRepository, Path]:
@@ -165,16 +165,13 @@ def _project(
     build: Build,
     settings: Settings,
 ) -> Project:
-    volume = settings.volume
-    path = Path(os.path.normpath(resolved(volume.path, folder)))
-    private = path.is_relative_to(repository.top)
-    store = (
-        resolved(volume.store, folder) if volume.store else _store(repository, folder, path, volume.name, private)
-    )
+    volume, *others = (_volume(repository, folder, it) for it in (settings.volume, *settings.others))
+    others = [msgspec.structs.replace(other, isolation=volume.isolation) for other in others]
+    _require_apart([volume, *others])
     announcer = _announcer(site.environ, settings)
     hands = _hands(site, build, announcer, pointers_folder(site.environ, repository))
-    driver = hands.driver_for(volume.driver, str(path), str(store), volume.name)
-    if private and not volume.store:
+    driver = hands.open_volumes([volume, *others])
+    if volume.private and not settings.volume.store:
         settings = _as_bound(settings, driver)
     if not settings.project:  # asked for last: a shallow clone does not know its first commit
         settings = msgspec.structs.replace(settings, project=repository.root_commit())
@@ -183,34 +180,68 @@ def _project(
         repository=repository,
         settings=settings,
         folder=folder,
-        volume_path=path,
-        store=store,
-        private=private,
-        view=resolved(volume.view, folder) if volume.view else None,
+        volume=volume,
         project_id=settings.project,
         repository_name=settings.forge.repository,
         driver=driver,
-        data=tuple(_data(repository, folder, data, path) for data in settings.data),
+        others=tuple(others),
+        data=tuple(_data(repository, folder, data, [volume, *others]) for data in settings.data),
     )
 
 
-def _data(repository: GitRepository, folder: Path, data: DataSettings, model: Path) -> DataPlan:
+def _volume(repository: GitRepository, folder: Path, volume: VolumeSettings) -> VolumePlan:
+    path = Path(os.path.normpath(resolved(volume.path, folder)))
+    private = path.is_relative_to(repository.top)
+    store = volume.store or _store(repository, folder, path, volume.name, private)
+    return VolumePlan(
+        name=volume.name,
+        path=str(path),
+        driver=volume.driver,
+        store=str(resolved(str(store), folder)),
+        view=str(resolved(volume.view, folder)) if volume.view else "",
+        private=private,
+        isolation=volume.isolation or ("in-place" if private else "workspace"),
+    )
+
+
+def _require_apart(volumes: Sequence[VolumePlan]) -> None:
+    """Refuse model volumes that share a folder, a store or a view, or of which git commands move only some."""
+    for one, other in combinations(volumes, 2):
+        for key in ("path", "store", "view"):
+            some, more = getattr(one, key), getattr(other, key)
+            if some and more and (Path(some).is_relative_to(more) or Path(more).is_relative_to(some)):
+                raise ConfigInvalid(
+                    f"volumes.{other.name}.{key}: {more} and {some} of volume {one.name} are not apart",
+                    safe="nothing was done",
+                    hint="put the two into folders of their own",
+                )
+        if one.private != other.private:
+            raise ConfigInvalid(
+                f"volumes.{other.name}.path: of {one.name} and {other.name} one volume is inside the work tree",
+                why="git commands move the live tree of a volume inside it, and only the view of another",
+                safe="nothing was done",
+                hint="put all model volumes inside the work tree, or all elsewhere",
+            )
+
+
+def _data(repository: GitRepository, folder: Path, data: DataSettings, models: Sequence[VolumePlan]) -> DataPlan:
     """Say where a data volume is. Links are followed: data is often reached by one, and never replaced."""
     path = Path(os.path.realpath(resolved(data.path, folder)))
-    real = Path(os.path.realpath(model))
     if not str(path).isprintable():
         raise ConfigInvalid(
             f"volumes.{data.name}.path: it leads to {str(path)!a}, which no record could name",
             safe="nothing was done",
             hint="give the data a folder whose name is plain UTF-8",
         )
-    if path.is_relative_to(real) or real.is_relative_to(path):
-        raise ConfigInvalid(
-            f"volumes.{data.name}.path: {path} and the model volume {model} are not apart",
-            why="training writes its model to one, and nothing is ever written to the other",
-            safe="nothing was done",
-            hint="put the two into folders of their own",
-        )
+    for model in models:
+        real = Path(os.path.realpath(model.path))
+        if path.is_relative_to(real) or real.is_relative_to(path):
+            raise ConfigInvalid(
+                f"volumes.{data.name}.path: {path} and the model volume {model.path} are not apart",
+                why="training writes its model to one, and nothing is ever written to the other",
+                safe="nothing was done",
+                hint="put the two into folders of their own",
+            )
     private = path.is_relative_to(repository.top)
     store = resolved(data.store, folder) if data.store else _store(repository, folder, path, data.name, private)
     return DataPlan(name=data.name, path=str(path), driver=data.driver, store=str(store), pin=data.pin)
@@ -250,8 +281,12 @@ def _at(repository: GitRepository, revision: str, below: str) -> ReadFile:
 
 
 def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path) -> Hands:
-    def driver_for(kind: str, path: str, store: str, name: str) -> Driver:
-        return open_driver(kind, Path(path), Path(store), name, ephemeral=site.ephemeral, environ=site.environ)
+    def open_volume(it: VolumePlan) -> Driver:
+        place, store = Path(it.path), Path(it.store)
+        return open_driver(it.driver, place, store, it.name, ephemeral=site.ephemeral, environ=site.environ)
+
+    def open_volumes(volumes: Sequence[VolumePlan]) -> Driver:
+        return together(volumes, [open_volume(it) for it in volumes])
 
     def open_data(data: DataPlan) -> Driver:
         return open_data_driver(data, ephemeral=site.ephemeral, environ=site.environ)
@@ -261,7 +296,7 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path) -> Ha
         build=build,
         progress=site.progress_for(build),
         announcer=announcer,
-        driver_for=driver_for,
+        open_volumes=open_volumes,
         open_data=open_data,
         pointers=pointers,
         environ=site.environ,

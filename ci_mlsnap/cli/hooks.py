@@ -106,7 +106,7 @@ def _restore_now(project: Project) -> None:
     from ci_mlsnap.flows import trusting
     from ci_mlsnap.flows.following_git import follow, look
 
-    outlook = look(project, (trusting.place_of(project),), copied=None)
+    outlook = look(project, trusting.places_of(project), copied=None)
     text = follow(project, outlook.answer) if outlook.answer is not None else outlook.text
     if text:
         click.echo(printable(f"mlsnap: {text}"), file=sys.stderr)

@@ -128,8 +128,9 @@ KEYS: tuple[Key, ...] = (
         path=("volumes", "*", "role"),
         level=Level.REPOSITORY,
         kind=kinds.choice("model", "data"),
-        text="What the volume holds: the model, in one volume, or data that training reads, in any number of "
-        "them. A data volume is never written to; see [data volumes](data.md).",
+        text="What the volume holds: a model, or data that training reads. Several model volumes make "
+        "one version together, see [storage](storage.md#several-model-volumes); a data volume is never written "
+        "to, see [data volumes](data.md).",
         default='"model"',
         example='volumes.images.role = "data"',
     ),
@@ -172,7 +173,8 @@ KEYS: tuple[Key, ...] = (
         path=("volumes", "*", "isolation"),
         level=Level.REPOSITORY,
         kind=kinds.choice("workspace", "in-place"),
-        text="Where training writes: a workspace of its own, or the live tree. For the model volume.",
+        text="Where training writes: a workspace of its own, or the live tree. For the first model volume, and "
+        "all others are trained like it.",
         default='"workspace" for a shared volume, "in-place" for a private one',
         example='volumes.models.isolation = "workspace"',
     ),

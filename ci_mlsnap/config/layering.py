@@ -87,13 +87,11 @@ def _volume_problems(found: Found) -> list[Problem]:
     models, data = _by_role(found)
     short = found.get(("volume",))
     problems = [problem for name, fields in data.items() for problem in _data_problems(name, fields)]
-    if len(models) > 1:
-        first, second = list(models)[:2]
-        text = f"is a second volume besides {first}; this version of mlsnap knows one model volume"
-        hint = f'if training only reads it, set volumes.{second}.role = "data"'
-        return [*problems, _problem(next(iter(models[second].values())), ("volumes", second), text, hint)]
+    first: Mapping[str, Setting] = {}
     for name, fields in models.items():
-        problems += _model_problems(name, fields, short)
+        problems += _other_problems(name, fields, first) if first else _first_problems(name, fields, short)
+        problems += _model_problems(name, fields, None if first else short)
+        first = first or fields
     taken = _model_name(found)
     if taken in data:
         some = next(iter(data[taken].values()))
@@ -111,20 +109,35 @@ def _by_role(found: Found) -> tuple[dict[str, dict[str, Setting]], dict[str, dic
     return models, {name: tables[name] for name in sorted(data)}
 
 
-def _model_problems(name: str, fields: Mapping[str, Setting], short: Setting | None) -> Iterator[Problem]:
-    path = fields.get("path", short)
-    if path is None and name != VolumeSettings().path:
+def _first_problems(name: str, fields: Mapping[str, Setting], short: Setting | None) -> Iterator[Problem]:
+    if "path" not in fields and short is None and name != VolumeSettings().path:
         some = next(iter(fields.values()))
         yield _problem(some, ("volumes", name), "has no path; set the folder that training writes to")
     if short and "path" in fields and short.origin.source is fields["path"].origin.source:
         text = f"is set besides volumes.{name}.path, which is the same; keep one of them"
         yield _problem(short, ("volume",), text)
+
+
+def _model_problems(name: str, fields: Mapping[str, Setting], short: Setting | None) -> Iterator[Problem]:
+    path = fields.get("path", short)
     if "view" in fields and _is_private(str(path.value) if path else name):
         text = "is for a shared volume; a volume inside the work tree is there without a link"
         yield _problem(fields["view"], ("volumes", name, "view"), text)
     if "pin" in fields:
         hint = f'if training only reads it, set volumes.{name}.role = "data"'
         yield _problem(fields["pin"], ("volumes", name, "pin"), "is for data volumes, and this is a model's", hint)
+
+
+def _other_problems(name: str, fields: Mapping[str, Setting], first: Mapping[str, Setting]) -> Iterator[Problem]:
+    """Find what is wrong with a model volume besides the first one, which says for all where training writes."""
+    hint = f'if training only reads it, set volumes.{name}.role = "data"'
+    if "path" not in fields:
+        text = "is a second model volume and has no path; set the folder that training writes to"
+        yield _problem(next(iter(fields.values())), ("volumes", name), text, hint)
+    own, wanted = fields.get("isolation"), first.get("isolation")
+    if own is not None and own.value != (wanted.value if wanted else None):
+        text = "is not that of the first model volume, and one run trains them all in the same manner"
+        yield _problem(own, ("volumes", name, "isolation"), text, "set it for the first one alone")
 
 
 def _data_problems(name: str, fields: Mapping[str, Setting]) -> Iterator[Problem]:
@@ -189,6 +202,7 @@ def _settings(found: Found, defaults: Defaults, notes: tuple[str, ...]) -> Setti
     plain["forge"] = _table(found, "forge", forge, ForgeSettings)
     plain["volume"] = _volume(found)
     plain["retention"] = _table(found, "retention", {}, Policy)
+    plain["others"] = tuple(_other(name, fields) for name, fields in list(_by_role(found)[0].items())[1:])
     plain["data"] = tuple(_data(name, fields) for name, fields in _by_role(found)[1].items())
     plain["gates"] = tuple(
         msgspec.convert({"metric": metric} | {name: bound.value for name, bound in bounds.items()}, Gate)
@@ -224,6 +238,11 @@ def _volume(found: Found) -> VolumeSettings:
     if short and ("path" not in fields or short.origin.source.rank > fields["path"].origin.source.rank):
         values["path"] = short.value
     return msgspec.convert({"name": _model_name(found)} | values, VolumeSettings)
+
+
+def _other(name: str, fields: Mapping[str, Setting]) -> VolumeSettings:
+    values = {key: setting.value for key, setting in fields.items() if key != "role"}
+    return msgspec.convert({"name": name} | values, VolumeSettings)
 
 
 def _model_name(found: Found) -> str:

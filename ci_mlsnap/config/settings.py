@@ -27,7 +27,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VolumeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The model volume. Paths are as they were written: `resolved` makes them absolute. Empty texts mean the
+    """One model volume. Paths are as they were written: `resolved` makes them absolute. Empty texts mean the
     default that depends on where the volume is, and so does `isolation` None."""
 
     name: str = "models"
@@ -57,7 +57,8 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings. `data` are the data volumes in the order of their names, `follow` is empty for the default
+    """All settings. `volume` is the first model volume, `others` are those that make a version with it, in the
+    file's order; `data` are the data volumes in the order of their names. `follow` is empty for the default
     branch, `lease_wait` in seconds.
 
     `origins` tells for each key, written with dots, which source set it. `notes` are sentences for people
@@ -68,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     project: str = ""
     train: TrainSettings = TrainSettings()
     volume: VolumeSettings = VolumeSettings()
+    others: tuple[VolumeSettings, ...] = ()
     data: tuple[DataSettings, ...] = ()
     gates: tuple[Gate, ...] = ()
     metrics_file: str = ""

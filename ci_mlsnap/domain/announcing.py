@@ -90,8 +90,8 @@ def _ready(record: Record) -> str:
     volume = record.volume
     if volume is None:
         return "Snapshot ready"
-    held = counted(volume.files, "file") + " " + size(volume.bytes)
-    contents = held if volume.files else "contents not inventoried"
+    held = counted(record.files, "file") + " " + size(record.bytes)
+    contents = held if record.files else "contents not inventoried"
     parts = [f"Snapshot {_short(volume.snapshot)} ready: {_headline(record)}{contents}"]
     parts.append(f"manifest {volume.manifest_digest[:DIGEST_PREFIX]}")
     parts += [volume.filling] if volume.filling else []

@@ -18,7 +18,7 @@ Action = Literal["train", "announce", "nothing"]
 
 
 class VolumePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One volume as the run will use it; paths are absolute."""
+    """One model volume as the run will use it; paths are absolute."""
 
     name: str
     path: str
@@ -53,7 +53,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The decision of `begin`. `conclude` acts on it alone and reads nothing from the checkout.
 
     `action`: train and snapshot; announce the version `answered_by` again; or nothing, with the `reason`.
-    `reason` of training is why a version that is there does not do. `data` are the volumes that training reads.
+    `reason` of training is why a version that is there does not do. `volume` is the first model volume, `others`
+    make a version together with it, in this order. `data` are the volumes that training reads.
     `adopts` takes the live tree as it is instead of training. `parent` names the snapshot training starts from,
     `baseline` the one gates compare with. `ancestors` are the commits before this one, as far as they were looked
     at, where the live tree is to advance.
@@ -73,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     dirty: bool = False
     volume: VolumePlan | None = None
+    others: tuple[VolumePlan, ...] = ()
     data: tuple[DataPlan, ...] = ()
     training: TrainingPlan | None = None
     parent: str = ""
@@ -90,6 +92,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     target_url: str = ""
     lease_wait: float = 1800.0
     tool: str
+
+    @property
+    def volumes(self) -> tuple[VolumePlan, ...]:
+        """All model volumes, the first one first."""
+        return (self.volume, *self.others) if self.volume is not None else ()
+
+
+def model_variable(volume: str) -> str:
+    """Name the environment variable that tells training where one of the model volumes is."""
+    return "MLSNAP_MODEL_DIR_" + volume.upper().replace("-", "_")
 
 
 def encode(plan: Plan) -> bytes:

@@ -71,6 +71,7 @@ def decide(
     volume: VolumePlan | None,
     training: TrainingPlan | None,
     *,
+    others: Sequence[VolumePlan] = (),
     data: Sequence[DataPlan] = (),
     tool: str,
 ) -> Plan:
@@ -82,8 +83,8 @@ def decide(
     dirty = facts.head == facts.event.sha and bool(facts.dirty_paths)
     if dirty and not wishes.allow_dirty:
         raise _dirty(facts.dirty_paths)
-    found = _answer(facts, wishes, dirty)
-    plan = msgspec.structs.replace(plan, volume=volume, data=tuple(data), **_lineage(facts))
+    plan = msgspec.structs.replace(plan, volume=volume, others=tuple(others), data=tuple(data), **_lineage(facts))
+    found = None if dirty else _answer(plan, facts, wishes)
     if found is not None:
         return _announcing(plan, found)
     if training is None or not training.command:
@@ -138,22 +139,31 @@ def _dirty(paths: Sequence[str]) -> DirtyTree:
     )
 
 
-def _answer(facts: Facts, wishes: Wishes, dirty: bool) -> Answer | None:
-    if wishes.retrain or dirty:
+def _answer(plan: Plan, facts: Facts, wishes: Wishes) -> Answer | None:
+    if wishes.retrain:
         return None
-    data = facts.data
-    fitting = [v for v in facts.versions if data is None or not differing(v.header.pins, data)]
-    return _answered(facts, fitting)
+    fitting = [v for v in facts.versions if facts.data is None or not differing(v.header.pins, facts.data)]
+    return _answered(facts, [v for v in fitting if v.header.members == _members(plan)])
+
+
+def _members(plan: Plan) -> tuple[str, ...]:
+    return tuple(volume.name for volume in plan.volumes)
 
 
 def _answered(facts: Facts, known: Sequence[Version]) -> Answer | None:
     return answers.answer(facts.event.sha, known, tree=facts.tree, inputs_digest=facts.inputs_digest)
 
 
-def _why_again(facts: Facts, wishes: Wishes) -> str:
-    """Say why a version that would answer the commit does not: it was trained on other data."""
-    stale = None if wishes.retrain or facts.data is None else _answered(facts, facts.versions)
-    if stale is None or facts.data is None:
+def _why_again(plan: Plan, facts: Facts, wishes: Wishes) -> str:
+    """Say why a version that would answer the commit does not: it has other volumes, or other data made it."""
+    stale = None if wishes.retrain else _answered(facts, facts.versions)
+    if stale is None:
+        return ""
+    if stale.version.header.members != _members(plan):
+        return (
+            f"{stale.version.name.short} is a version of other volumes ({', '.join(stale.version.header.members)})"
+        )
+    if facts.data is None:
         return ""
     pins, short = stale.version.header.pins, stale.version.name.short
     volumes = ", ".join(differing(pins, facts.data))
@@ -193,10 +203,11 @@ def _training(plan: Plan, facts: Facts, rules: Rules, wishes: Wishes, training: 
     return msgspec.structs.replace(
         plan,
         action="train",
-        reason="" if dirty else _why_again(facts, wishes),
+        reason="" if dirty else _why_again(plan, facts, wishes),
         name=str(name),
         dirty=dirty,
         volume=msgspec.structs.replace(volume, isolation=isolation),
+        others=tuple(msgspec.structs.replace(other, isolation=isolation) for other in plan.others),
         training=msgspec.structs.replace(training, worktree=elsewhere, fresh=wishes.retrain),
         advance=advance,
         ancestors=tuple(facts.ancestors) if advance else (),

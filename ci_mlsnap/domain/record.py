@@ -38,7 +38,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt at one commit. `steps` are seconds by step name; `error` is a slug with `reason` for people.
 
     `argv` is the training command as planned; `passed_variables` are names only, never values.
-    `receipts` are those of the other hosts that wrote to the volume.
+    `receipts` are those of the other hosts that wrote to the volume. `volume` is the first one; `others` made the
+    version together with it.
     """
 
     format: Literal["mlsnap/record/1"]
@@ -64,6 +65,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     passed_variables: tuple[str, ...] = ()
     receipts: tuple[Receipt, ...] = ()
     volume: VolumeRecord | None = None
+    others: tuple[VolumeRecord, ...] = ()
     pins: tuple[Pin, ...] = ()
     metrics: Metrics = Metrics()
     baseline: str = ""
@@ -81,3 +83,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     announced: tuple[str, ...] = ()
     queued: tuple[str, ...] = ()
     tool: str
+
+    @property
+    def volumes(self) -> tuple[VolumeRecord, ...]:
+        """All volumes of the version, the first one first; none where there is no version."""
+        return (self.volume, *self.others) if self.volume is not None else ()
+
+    @property
+    def files(self) -> int:
+        """How many files the version has; 0 also where they were not inventoried."""
+        return sum(volume.files for volume in self.volumes)
+
+    @property
+    def bytes(self) -> int:
+        """The sum of their sizes."""
+        return sum(volume.bytes for volume in self.volumes)

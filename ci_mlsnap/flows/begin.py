@@ -21,7 +21,8 @@ from ci_mlsnap.flows.context import Hands, Project
 from ci_mlsnap.flows.filling import ADVICE, filling
 from ci_mlsnap.flows.live import require_known
 from ci_mlsnap.flows.tidying import tidy
-from ci_mlsnap.ports import Driver, Step
+from ci_mlsnap.flows.workspace import Tree
+from ci_mlsnap.ports import Driver, Probe, Step
 from ci_mlsnap.state import live, pointers
 from ci_mlsnap.state.journal import Run
 from ci_mlsnap.trees.fingerprint import fingerprint
@@ -103,24 +104,31 @@ def preflight(project: Project, plan: Plan) -> None:
     assert plan.volume is not None
     if plan.action != "train":
         return
-    probe = project.driver.probe()
-    needed = _expected_bytes(project.driver, plan)
+    found = [(tree, _probe(tree, plan)) for tree in workspace.trees(project.driver, plan, run_id="")]
+    pinning.require_possible(project.hands, plan.data)
+    if plan.volume.isolation == "in-place" and not plan.adopts and not leases.is_volume_taken(project.driver):
+        require_known(project.driver, Path(plan.volume.path))
+    if plan.reason:
+        project.hands.progress.step(Step(name="plan", state="note", text=f"trained again: {plan.reason}"))
+    for tree, probe in found:
+        text = f"volume {tree.volume.name}: {probe.way} on {probe.file_system}, {size(probe.free_bytes)} free"
+        project.hands.progress.step(Step(name="preflight", state="ok", text=text))
+        if full := filling(probe):
+            project.hands.progress.step(Step(name="preflight", state="note", text=f"{full}: {ADVICE}"))
+
+
+def _probe(tree: Tree, plan: Plan) -> Probe:
+    """Look at one volume. Raises `StorageFull`, `SnapshotForeign`, and what `Driver.probe` does."""
+    probe = tree.driver.probe()
+    needed = _expected_bytes(tree, plan)
     if needed > probe.free_bytes:
         raise StorageFull(
             f"the store has {size(probe.free_bytes)} free, and a version needs up to {size(needed)}",
             safe="nothing was trained",
             hint="free some space there, or set `store` to another place",
         )
-    _require_free_name(project.driver, plan)
-    pinning.require_possible(project.hands, plan.data)
-    if plan.volume.isolation == "in-place" and not plan.adopts and not leases.is_volume_taken(project.driver):
-        require_known(project.driver, Path(plan.volume.path))
-    if plan.reason:
-        project.hands.progress.step(Step(name="plan", state="note", text=f"trained again: {plan.reason}"))
-    text = f"volume {plan.volume.name}: {probe.way} on {probe.file_system}, {size(probe.free_bytes)} free"
-    project.hands.progress.step(Step(name="preflight", state="ok", text=text))
-    if full := filling(probe):
-        project.hands.progress.step(Step(name="preflight", state="note", text=f"{full}: {ADVICE}"))
+    _require_free_name(tree.driver, plan)
+    return probe
 
 
 def _require_free_name(driver: Driver, plan: Plan) -> None:
@@ -146,36 +154,41 @@ def _prepare(project: Project, run: Run) -> None:
     plan, driver = run.plan, project.driver
     assert plan.volume is not None
     if plan.volume.isolation == "in-place":
-        path = Path(plan.volume.path)
-        require_known(driver, path)  # again, now that nobody else may change it
-        before = live.read(driver.state_folder(), path)
-        version = before.version if before else ""
-        live.write(driver.state_folder(), path, version=version, condition="in-change", run=run.run_id)
+        require_known(driver, Path(plan.volume.path))  # again, now that nobody else may change it
+        for tree in workspace.trees(driver, plan, run.run_id):
+            _mark_in_change(tree, run)
     resumed = workspace.fill(driver, plan, run.run_id)
-    view = workspace.show(project.repository, plan, run.run_id)
-    model = workspace.places(plan, run.run_id).model
+    views = workspace.show(project.repository, plan, run.run_id)
     links = str(workspace.links_folder(project.repository))
-    run.note("prepared", view=view, links=links, resumed=resumed, **_before_training(driver, plan, model))
+    before = {it.volume.name: _before_training(it, plan) for it in workspace.trees(driver, plan, run.run_id)}
+    run.note("prepared", views=views, links=links, resumed=resumed, before=before)
     if resumed:
         text = "goes on with what an interrupted run of this commit had trained (--retrain starts anew)"
         project.hands.progress.step(Step(name="workspace", state="note", text=text))
 
 
-def _before_training(driver: Driver, plan: Plan, model: Path) -> dict[str, str]:
+def _mark_in_change(tree: Tree, run: Run) -> None:
+    state, path = tree.driver.state_folder(), Path(tree.volume.path)
+    before = live.read(state, path)
+    live.write(state, path, version=before.version if before else "", condition="in-change", run=run.run_id)
+
+
+def _before_training(tree: Tree, plan: Plan) -> dict[str, str]:
     """How the model looks before training: by the driver's word where it has one, else by a walk of the files."""
-    state = driver.state_of(model)
+    state = tree.driver.state_of(tree.model)
     if plan.files_mode == "none":
         return {"state": state}
     if not state:
-        return {"fingerprint": fingerprint(model)}
-    return {"state": state, "content": _content_before(driver, plan, model)}
+        return {"fingerprint": fingerprint(tree.model)}
+    return {"state": state, "content": _content_before(tree, plan)}
 
 
-def _content_before(driver: Driver, plan: Plan, model: Path) -> str:
+def _content_before(tree: Tree, plan: Plan) -> str:
     """Give the content digest of the version that the model is before training; empty when it is none."""
-    assert plan.volume is not None and plan.training is not None
-    if plan.volume.isolation == "in-place":
-        recorded = live.read(driver.state_folder(), model)
+    assert plan.training is not None
+    driver = tree.driver
+    if tree.volume.isolation == "in-place":
+        recorded = live.read(driver.state_folder(), tree.model)
         name = recorded.version if recorded else ""
     else:
         name = plan.parent if plan.training.start == "parent" else ""
@@ -185,10 +198,10 @@ def _content_before(driver: Driver, plan: Plan, model: Path) -> str:
         return ""
 
 
-def _expected_bytes(driver: Driver, plan: Plan) -> int:
-    if not plan.parent or driver.capabilities.shares:
+def _expected_bytes(tree: Tree, plan: Plan) -> int:
+    if not plan.parent or tree.driver.capabilities.shares:
         return 0
     try:
-        return driver.manifest_header(SnapshotName.parse(plan.parent)).bytes
+        return tree.driver.manifest_header(SnapshotName.parse(plan.parent)).bytes
     except MlsnapError:
         return 0

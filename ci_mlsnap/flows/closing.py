@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import socket
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,11 @@ from ci_mlsnap import errors
 from ci_mlsnap.domain import announcing
 from ci_mlsnap.domain import plan as plans
 from ci_mlsnap.domain.advancing import Advance, counts_descent
-from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Outcome, Record, VolumeRecord
 from ci_mlsnap.domain.status import one_line
-from ci_mlsnap.errors import MlsnapError, PlanMismatch, TrainingFailed, UsageError
+from ci_mlsnap.errors import MlsnapError, PlanMismatch, StorageUnknown, TrainingFailed, UsageError
 from ci_mlsnap.flows import leases, staying
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
@@ -28,8 +28,8 @@ from ci_mlsnap.flows.holding import let_go, release_all
 from ci_mlsnap.flows.live import Identity
 from ci_mlsnap.flows.moving import advance_live_tree
 from ci_mlsnap.flows.pinning import noted
-from ci_mlsnap.flows.workspace import clear, link_view, places
-from ci_mlsnap.ports import Driver, Snapshot, Step
+from ci_mlsnap.flows.workspace import Tree, clear, link_view, trees
+from ci_mlsnap.ports import Driver, Step
 from ci_mlsnap.report.summary import summary
 from ci_mlsnap.state import advances, live, pointers, rolled_back
 from ci_mlsnap.state.journal import Run
@@ -132,15 +132,21 @@ def settle(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
     good = record.outcome == "good"
     if plan.volume.isolation == "in-place":
         advances.write(driver.state_folder(), path, _advance_of(run))
-        state = (run.facts("frozen") or {}).get("state", "")
-        live.write(
-            driver.state_folder(), path, version=plan.name, condition="equal", run=run.run_id, state_of_tree=state
-        )
+        frozen = (run.facts("frozen") or {}).get("volumes", {})
+        for tree in trees(driver, plan, run.run_id):
+            live.write(
+                tree.driver.state_folder(),
+                Path(tree.volume.path),
+                version=plan.name,
+                condition="equal",
+                run=run.run_id,
+                state_of_tree=frozen.get(tree.volume.name, {}).get("state", ""),
+            )
         _let_move(hands, driver, path)
     elif good and plan.advance:
         _advance(hands, driver, run, name, path)
     stays = plan.volume.view and rolled_back.find(driver.state_folder(), Path(plan.volume.view))
-    _settle_view(run, driver.view(name) if good and not stays else None)
+    _settle_views(driver, run, name if good and not stays else None)
 
 
 def _let_move(hands: Hands, driver: Driver, path: Path) -> None:
@@ -225,7 +231,7 @@ def failed(
         return record
     if not stays_open:
         _mark_live(driver, run)
-        _settle_view(run, None)
+        _settle_views(driver, run, None)
     if not silent:
         status = announcing.concluded(run.plan, record)
         announced = announce(hands, driver, run.plan, status, hasty=outcome == "cancelled")
@@ -243,15 +249,23 @@ def failed(
     return record
 
 
-def volume_record(driver: Driver, plan: Plan, snapshot: Snapshot, header: ManifestHeader) -> VolumeRecord:
-    """Say of a version's volume what its snapshot and manifest say."""
-    assert plan.volume is not None and snapshot.marker is not None
+def volume_records(where: Sequence[Tree], name: SnapshotName) -> list[VolumeRecord]:
+    """Say of each volume of a version what its snapshot and manifest say. Raises `StorageUnknown`."""
+    return [_volume_record(tree, name) for tree in where]
+
+
+def _volume_record(tree: Tree, name: SnapshotName) -> VolumeRecord:
+    driver = tree.driver
+    snapshot = driver.get(name)
+    if snapshot is None or snapshot.marker is None:
+        raise StorageUnknown(f"snapshot {name.short} of volume {tree.volume.name} was made and cannot be found")
+    header = driver.manifest_header(name)
     return VolumeRecord(
-        name=plan.volume.name,
-        driver=plan.volume.driver,
-        way=driver.capabilities.way,
+        name=tree.volume.name,
+        driver=tree.volume.driver,
+        way=tree.driver.capabilities.way,
         volume_id=driver.volume_id,
-        path=plan.volume.path,
+        path=tree.volume.path,
         snapshot=header.name,
         native_id=snapshot.native_id,
         manifest_digest=snapshot.marker.digest,
@@ -288,10 +302,13 @@ def tell_build(hands: Hands, record: Record) -> None:
 
 def _discard_frozen(driver: Driver, run: Run) -> None:
     """Remove what was frozen and did not become a snapshot: another try freezes anew."""
-    frozen = run.facts("frozen")
-    if frozen is not None:
-        with suppress(MlsnapError):  # the next command that writes removes it, and how the run ended is said here
-            driver.discard(frozen["token"])
+    frozen = (run.facts("frozen") or {}).get("volumes", {})
+    for tree in trees(driver, run.plan, run.run_id):
+        if tree.volume.name in frozen:
+            with suppress(
+                MlsnapError
+            ):  # the next command that writes removes it, and how the run ended is said here
+                tree.driver.discard(frozen[tree.volume.name]["token"])
 
 
 def _mark_live(driver: Driver, run: Run) -> None:
@@ -299,32 +316,35 @@ def _mark_live(driver: Driver, run: Run) -> None:
     plan = run.plan
     if plan.volume is None or plan.volume.isolation != "in-place":
         return
-    path = Path(plan.volume.path)
-    before = live.read(driver.state_folder(), path)
-    if before is None or before.run != run.run_id:
-        return  # not marked yet, or another run has the tree by now
     condition: live.Condition = "equal" if run.facts("training") is None else "changed-by-failed-run"
-    live.write(
-        driver.state_folder(),
-        path,
-        version=before.version,
-        condition=condition,
-        run=run.run_id,
-        state_of_tree=before.state,
-    )
+    for tree in trees(driver, plan, run.run_id):
+        state, path = tree.driver.state_folder(), Path(tree.volume.path)
+        before = live.read(state, path)
+        if before is not None and before.run == run.run_id:  # else not marked yet, or another run's by now
+            live.write(
+                state,
+                path,
+                version=before.version,
+                condition=condition,
+                run=run.run_id,
+                state_of_tree=before.state,
+            )
 
 
-def _settle_view(run: Run, snapshot: Path | None) -> None:
-    """Point the checkout's view at the new version's snapshot, or back to where it pointed before the run."""
-    plan, prepared = run.plan, run.facts("prepared") or {}
-    if plan.volume is None or not plan.volume.view or plan.action != "train":
-        return
-    view, before = Path(plan.volume.view), prepared.get("view")
+def _settle_views(driver: Driver, run: Run, version: SnapshotName | None) -> None:
+    """Point the checkout's views at the new version's snapshots, or back to where they pointed before the run."""
+    for tree in trees(driver, run.plan, run.run_id) if run.plan.action == "train" else ():
+        if tree.volume.view:
+            _settle_view(tree, run.facts("prepared") or {}, tree.driver.view(version) if version else None)
+
+
+def _settle_view(tree: Tree, prepared: Mapping[str, Any], snapshot: Path | None) -> None:
+    view, before = Path(tree.volume.view), prepared.get("views", {}).get(tree.volume.name)
     made_in = Path(prepared["links"]) if prepared.get("links") else None
     if snapshot is not None:
         if before is not None:
             link_view(view, snapshot, made_in=made_in)
-    elif view.is_symlink() and view.readlink() == places(plan, run.run_id).model:
+    elif view.is_symlink() and view.readlink() == tree.model:
         if before:
             link_view(view, Path(before), made_in=made_in)
         else:

@@ -6,6 +6,7 @@ Acts on the plan alone and reads nothing from the checkout, which training could
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import msgspec
 from ci_mlsnap.domain import announcing
 from ci_mlsnap.domain import plan as plans
 from ci_mlsnap.domain.gates import Verdict, judge
-from ci_mlsnap.domain.manifest import Manifest, ManifestHeader, digest_of, encode
+from ci_mlsnap.domain.manifest import Manifest, ManifestHeader
 from ci_mlsnap.domain.metrics import Metrics, shown
-from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Record, VolumeRecord
 from ci_mlsnap.domain.texts import counted, size
@@ -32,12 +33,13 @@ from ci_mlsnap.errors import (
     StorageUnknown,
     WriterUnsettled,
 )
-from ci_mlsnap.flows import closing, leases, pinning
+from ci_mlsnap.flows import closing, leases, pinning, sealing
 from ci_mlsnap.flows.announce import Announced, announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
+from ci_mlsnap.flows.sealing import Taken
 from ci_mlsnap.flows.settle import require_settled
-from ci_mlsnap.flows.workspace import places
-from ci_mlsnap.ports import Driver, Frozen, Step
+from ci_mlsnap.flows.workspace import Tree, model_of, places, trees
+from ci_mlsnap.ports import Driver, Step
 from ci_mlsnap.state.journal import Run
 from ci_mlsnap.state.sequences import next_sequence
 from ci_mlsnap.training.metrics import find_metrics
@@ -95,27 +97,28 @@ def _version(hands: Hands, driver: Driver, run: Run) -> Record:
     plan, clock = run.plan, _Clockwork()
     trained = closing.require_trained(run)
     clock.steps["train"] = float(trained.get("seconds", 0.0))
-    where = places(plan, run.run_id)
-    _refuse_writers(where.model)
+    where = trees(driver, plan, run.run_id)
+    for tree in where:
+        _refuse_writers(tree.model)
     receipts = require_settled(run)
     metrics = _metrics(hands, plan, run)
-    _refuse_unchanged(driver, run, where.model)
+    untouched = _refuse_unchanged(run, where)
     clock.lap("check")
-    frozen = _freeze(driver, plan, run, where.model)
-    _refuse_same(run, frozen, where.model)
+    taken = _freeze(hands, driver, run, where)
+    _refuse_same(run, taken, untouched, where)
     verdict = judge(plan.gates, metrics.scalars, plan.baseline_metrics)
     _say_verdict(hands, plan, metrics, verdict)
     clock.lap("freeze")
-    manifest = _manifest(hands, driver, run, frozen, metrics, verdict)
-    _publish(driver, run, frozen, manifest)
+    made = sealing.manifests(taken, _header(hands, driver, run, metrics, verdict))
+    _publish(driver, run, taken, made)
     clock.lap("seal")
     driver.read_back(SnapshotName.parse(plan.name))
     run.note("read-back")
     clock.lap("read back")
-    volume = _volume_record(driver, plan, frozen, manifest.header, clock)
-    hands.progress.step(_snapshot_step(plan, volume))
-    record = _record(hands, run, manifest.header, metrics, volume, clock.steps)
-    return msgspec.structs.replace(record, receipts=receipts)
+    volume, *others = _volume_records(where, SnapshotName.parse(plan.name), taken, clock)
+    hands.progress.step(_snapshot_step(plan, (volume, *others)))
+    record = _record(hands, run, made[0].header, metrics, volume, clock.steps)
+    return msgspec.structs.replace(record, receipts=receipts, others=tuple(others))
 
 
 def _refuse_writers(model: Path) -> None:
@@ -133,7 +136,8 @@ def _refuse_writers(model: Path) -> None:
 def _metrics(hands: Hands, plan: Plan, run: Run) -> Metrics:
     assert plan.training is not None
     where = places(plan, run.run_id)
-    roots = (where.out, where.model, where.code)
+    models = [model_of(volume, run.run_id) for volume in plan.volumes]
+    roots = (where.out, *models, where.code)
     since = (run.facts("training") or {}).get("since_ns")
 
     def note(text: str) -> None:
@@ -148,57 +152,81 @@ def _metrics(hands: Hands, plan: Plan, run: Run) -> Metrics:
     return metrics
 
 
-def _refuse_unchanged(driver: Driver, run: Run, model: Path) -> None:
-    """Refuse a tree that nothing was written to, as far as that can be told without reading its files."""
-    prepared = run.facts("prepared") or {}
-    state, walked = prepared.get("state", ""), prepared.get("fingerprint", "")
-    if (state and driver.state_of(model) == state) or (walked and fingerprint(model) == walked):
-        raise _unchanged(model)
+def _refuse_unchanged(run: Run, where: Sequence[Tree]) -> set[str]:
+    """Refuse trees that nothing was written to, as far as that can be told without reading files; name some."""
+    untouched = {tree.volume.name for tree in where if _is_untouched(tree, _before(run, tree.volume.name))}
+    if len(untouched) == len(where):
+        raise _unchanged(where)
+    return untouched
 
 
-def _refuse_same(run: Run, frozen: Frozen, model: Path) -> None:
+def _is_untouched(tree: Tree, before: Mapping[str, str]) -> bool:
+    state, walked = before.get("state", ""), before.get("fingerprint", "")
+    return bool(
+        (state and tree.driver.state_of(tree.model) == state) or (walked and fingerprint(tree.model) == walked)
+    )
+
+
+def _refuse_same(run: Run, taken: Sequence[Taken], untouched: set[str], where: Sequence[Tree]) -> None:
     """Refuse what holds the same as before training: a tree's state changes also when it is only read."""
-    before = (run.facts("prepared") or {}).get("content", "")
-    if before and frozen.inventory.content_digest == before:
-        raise _unchanged(model)
+    contents = {it.volume: it.frozen.inventory.content_digest for it in taken}
+    same = {volume for volume, digest in contents.items() if digest == _before(run, volume).get("content")}
+    if len(untouched | same) == len(where):
+        raise _unchanged(where)
 
 
-def _unchanged(model: Path) -> ModelUnchanged:
+def _before(run: Run, volume: str) -> Mapping[str, str]:
+    """How a volume's tree looked before training."""
+    found: Mapping[str, str] = (run.facts("prepared") or {}).get("before", {}).get(volume, {})
+    return found
+
+
+def _unchanged(where: Sequence[Tree]) -> ModelUnchanged:
     return ModelUnchanged(
         "training ended well but changed no file of the volume",
-        why=f"nothing below {model} is newer than the start of the run",
+        why=f"nothing below {' and '.join(str(tree.model) for tree in where)} is newer than the start of the run",
         safe="nothing was snapshotted",
         hint="write the model below $MLSNAP_MODEL_DIR",
     )
 
 
-def _freeze(driver: Driver, plan: Plan, run: Run, model: Path) -> Frozen:
-    parent = SnapshotName.parse(plan.parent) if plan.parent else None
-    mode = plan.files_mode
-    frozen = driver.freeze(model, parent=parent, full=mode == "full", inventory=mode != "none")
-    run.note("frozen", token=frozen.token, state=frozen.state)
-    return frozen
+def _freeze(hands: Hands, driver: Driver, run: Run, where: Sequence[Tree]) -> list[Taken]:
+    """Freeze all volumes, and note each before the next one is.
+
+    The version's number and time are chosen once: concluding again then makes the same manifests.
+    """
+    parent = SnapshotName.parse(run.plan.parent) if run.plan.parent else None
+    mode = run.plan.files_mode
+    before = run.facts("frozen")
+    sequence = before["sequence"] if before else next_sequence(driver.state_folder(), driver)
+    created = before["created"] if before else hands.now()
+    taken: list[Taken] = []
+    for tree in where:
+        frozen = tree.driver.freeze(tree.model, parent=parent, full=mode == "full", inventory=mode != "none")
+        taken.append(Taken(volume=tree.volume.name, driver=tree.driver, frozen=frozen))
+        volumes = {it.volume: {"token": it.frozen.token, "state": it.frozen.state} for it in taken}
+        run.note("frozen", volumes=volumes, sequence=sequence, created=created)
+    return taken
 
 
-def _manifest(
-    hands: Hands, driver: Driver, run: Run, frozen: Frozen, metrics: Metrics, verdict: Verdict
-) -> Manifest:
-    plan = run.plan
-    assert plan.volume is not None
-    header = ManifestHeader(
+def _header(hands: Hands, driver: Driver, run: Run, metrics: Metrics, verdict: Verdict) -> ManifestHeader:
+    """Say where the version comes from; what is in each volume is added to it."""
+    plan, frozen = run.plan, run.facts("frozen")
+    assert plan.volume is not None and frozen is not None
+    return ManifestHeader(
         format="mlsnap/manifest/1",
         name=plan.name,
         volume=plan.volume.name,
         volume_id=driver.volume_id,
-        members=(plan.volume.name,),
+        members=tuple(volume.name for volume in plan.volumes),
         project=plan.project,
         model=plan.model,
         commit=plan.commit,
         tree=plan.tree if not plan.dirty else "",
         parents=plan.parents,
         attempt=SnapshotName.parse(plan.name).attempt,
-        sequence=next_sequence(driver.state_folder(), driver),
-        created=hands.now(),
+        sequence=frozen["sequence"],
+        created=frozen["created"],
         ref=plan.event.ref,
         event=plan.event.kind,
         inputs_digest=plan.inputs_digest if not plan.dirty else "",
@@ -208,36 +236,27 @@ def _manifest(
         gates=plan.gates,
         verdict=verdict,
         files_mode=plan.files_mode,
-        files=frozen.inventory.files,
-        bytes=frozen.inventory.bytes,
-        content_digest=frozen.inventory.content_digest,
         pins=pinning.confirm(hands, driver, run),
         tool=TOOL,
     )
-    return Manifest(header=header, entries=frozen.inventory.entries)
 
 
-def _publish(driver: Driver, run: Run, frozen: Frozen, manifest: Manifest) -> None:
-    plan = run.plan
-    digest = digest_of(encode(manifest))
-    marker = Marker(project=plan.project, model=plan.model, name=SnapshotName.parse(plan.name), digest=digest)
-    run.note("sealing", token=frozen.token, digest=digest)
+def _publish(driver: Driver, run: Run, taken: Sequence[Taken], made: Sequence[Manifest]) -> None:
+    marker = sealing.marker_of(made[0])
+    run.note("sealing", digest=marker.digest)
     leases.check(driver, run)
-    driver.seal(frozen, manifest, marker)
-    run.note("published", digest=digest)
+    sealing.seal(taken, made, marker)
+    run.note("published", digest=marker.digest)
 
 
-def _volume_record(
-    driver: Driver, plan: Plan, frozen: Frozen, header: ManifestHeader, clock: _Clockwork
-) -> VolumeRecord:
-    snapshot = driver.get(SnapshotName.parse(plan.name))
-    if snapshot is None:
-        raise StorageUnknown(f"snapshot {plan.name[:12]} was published and cannot be found")
-    return msgspec.structs.replace(
-        closing.volume_record(driver, plan, snapshot, header),
-        storage_seconds=round(clock.steps["freeze"] + clock.steps["seal"], 4),
-        copied_bytes=frozen.copied_bytes,
-    )
+def _volume_records(
+    where: Sequence[Tree], name: SnapshotName, taken: Sequence[Taken], clock: _Clockwork
+) -> list[VolumeRecord]:
+    seconds = round(clock.steps["freeze"] + clock.steps["seal"], 4)
+    return [
+        msgspec.structs.replace(record, storage_seconds=seconds, copied_bytes=it.frozen.copied_bytes)
+        for record, it in zip(closing.volume_records(where, name), taken, strict=True)
+    ]
 
 
 def _record(
@@ -268,9 +287,8 @@ def _reused(hands: Hands, driver: Driver, run: Run) -> Record:
     plan = run.plan
     name = SnapshotName.parse(plan.answered_by)
     driver.read_back(name)
-    header, snapshot = driver.manifest_header(name), driver.get(name)
-    if snapshot is None:
-        raise StorageUnknown(f"snapshot {name.short} was read and cannot be found")
+    header = driver.manifest_header(name)
+    volume, *others = closing.volume_records(trees(driver, plan, run.run_id), name)
     text = f"{plan.answered_how} version {name.short}: nothing was trained"
     hands.progress.step(Step(name="version", state="ok", text=text))
     return msgspec.structs.replace(
@@ -283,7 +301,8 @@ def _reused(hands: Hands, driver: Driver, run: Run) -> Record:
         verdict=header.verdict,
         created=header.created,
         reason=text,
-        volume=closing.volume_record(driver, plan, snapshot, header),
+        volume=volume,
+        others=tuple(others),
         pins=header.pins,
         exit_code=int(ExitCode.DONE if header.verdict.good else ExitCode.GATE_MISSED),
     )
@@ -294,11 +313,14 @@ def _say_verdict(hands: Hands, plan: Plan, metrics: Metrics, verdict: Verdict) -
         hands.progress.step(Step(name="gate", state="ok" if finding.good else "missed", text=finding.text))
 
 
-def _snapshot_step(plan: Plan, volume: VolumeRecord) -> Step:
-    held = f"{counted(volume.files, 'file')}, {size(volume.bytes)}"
-    how = f"({volume.way}, {size(volume.copied_bytes)} written anew)"
+def _snapshot_step(plan: Plan, volumes: Sequence[VolumeRecord]) -> Step:
+    held = f"{counted(sum(it.files for it in volumes), 'file')}, {size(sum(it.bytes for it in volumes))}"
+    where = f" in {len(volumes)} volumes" if len(volumes) > 1 else ""
+    ways = " and ".join(dict.fromkeys(it.way for it in volumes))
+    how = f"({ways}, {size(sum(it.copied_bytes for it in volumes))} written anew)"
     short = SnapshotName.parse(plan.name).short
-    return Step(name="snapshot", state="ok", text=f"{short}  {held} {how}", seconds=volume.storage_seconds)
+    text = f"{short}  {held}{where} {how}"
+    return Step(name="snapshot", state="ok", text=text, seconds=volumes[0].storage_seconds)
 
 
 def _announce(hands: Hands, driver: Driver, run: Run, record: Record) -> Announced:

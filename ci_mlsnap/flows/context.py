@@ -6,7 +6,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import msgspec
 from ci_mlsnap import __version__
 from ci_mlsnap.config.settings import Settings
 from ci_mlsnap.domain.pins import DataPlan
+from ci_mlsnap.domain.plan import VolumePlan
 from ci_mlsnap.ports import Build, Driver, Forge, Progress, Repository
 
 
@@ -58,8 +59,8 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
     build: Build
     progress: Progress
     announcer: Announcer
-    driver_for: Callable[[str, str, str, str], Driver]
-    """Open a driver by kind, path, store and volume name."""
+    open_volumes: Callable[[Sequence[VolumePlan]], Driver]
+    """Open the driver of the model volumes that make a version, the first one first."""
     open_data: Callable[[DataPlan], Driver]
     """Open a data volume's driver."""
     pointers: Path
@@ -82,22 +83,43 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
-    """A checkout with its settings and its volume, for the commands that look at git."""
+    """A checkout with its settings and its volume, for the commands that look at git.
+
+    `others` are the model volumes that make a version together with the first one, `data` those that it reads.
+    """
 
     hands: Hands
     repository: Repository
     settings: Settings
     folder: Path
     """The project's folder: where its mlsnap.toml is, or the top of the work tree."""
-    volume_path: Path
-    store: Path
-    private: bool
-    view: Path | None
+    volume: VolumePlan
     project_id: str
     repository_name: str
     """The repository's `owner/name` at the forge; empty when statuses go nowhere."""
     driver: Driver
+    others: tuple[VolumePlan, ...] = ()
     data: tuple[DataPlan, ...] = ()
+
+    @property
+    def volume_path(self) -> Path:
+        """The live tree of the first model volume."""
+        return Path(self.volume.path)
+
+    @property
+    def store(self) -> Path:
+        """Where the first model volume's snapshots are."""
+        return Path(self.volume.store)
+
+    @property
+    def private(self) -> bool:
+        """Whether the model volumes are inside the work tree, so that git commands move their live trees."""
+        return self.volume.private
+
+    @property
+    def view(self) -> Path | None:
+        """The link in the work tree that leads to a version of the first model volume."""
+        return Path(self.volume.view) if self.volume.view else None
 
     @property
     def state(self) -> Path:

@@ -13,6 +13,7 @@ from ci_mlsnap.errors import Cancelled, ExitCode, IntegrityDamage, MlsnapError
 from ci_mlsnap.flows import closing, leases
 from ci_mlsnap.flows.announce import announce, publish_step
 from ci_mlsnap.flows.context import Hands
+from ci_mlsnap.flows.workspace import trees
 from ci_mlsnap.ports import Driver, Snapshot, Step
 from ci_mlsnap.state.journal import Run
 from ci_mlsnap.training.process import end_leftovers
@@ -60,7 +61,7 @@ def _made(driver: Driver, run: Run) -> Snapshot | None:
 
 def _adopt(hands: Hands, driver: Driver, run: Run, snapshot: Snapshot) -> Record:
     header = driver.manifest_header(SnapshotName.parse(run.plan.name))
-    record = _record_of(hands, driver, run, snapshot, header)
+    record = _record_of(hands, driver, run, header)
     closing.settle(hands, driver, run, record)
     status = announcing.concluded(run.plan, record)
     announced = announce(hands, driver, run.plan, status, snapshot=snapshot.name)
@@ -70,9 +71,10 @@ def _adopt(hands: Hands, driver: Driver, run: Run, snapshot: Snapshot) -> Record
     return record
 
 
-def _record_of(hands: Hands, driver: Driver, run: Run, snapshot: Snapshot, header: ManifestHeader) -> Record:
+def _record_of(hands: Hands, driver: Driver, run: Run, header: ManifestHeader) -> Record:
     """Make the record of a version whose run was cut off after it was published."""
-    assert run.plan.volume is not None and snapshot.marker is not None
+    where = trees(driver, run.plan, run.run_id)
+    volume, *others = closing.volume_records(where, SnapshotName.parse(run.plan.name))
     hands.progress.step(Step(name="recover", state="ok", text=f"version {header.name[:12]} was complete: adopted"))
     return msgspec.structs.replace(
         closing.blank_record(hands, run, "good" if header.verdict.good else "gate-missed"),
@@ -81,7 +83,8 @@ def _record_of(hands: Hands, driver: Driver, run: Run, snapshot: Snapshot, heade
         metrics=Metrics(source=header.metrics_source, scalars=header.metrics),
         verdict=header.verdict,
         created=header.created,
-        volume=closing.volume_record(driver, run.plan, snapshot, header),
+        volume=volume,
+        others=tuple(others),
         pins=header.pins,
         exit_code=int(ExitCode.DONE if header.verdict.good else ExitCode.GATE_MISSED),
     )

@@ -9,23 +9,21 @@ from pathlib import Path
 
 import msgspec
 
+from ci_mlsnap.config.read import PROJECT_FILE, SHARED_FILE
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.texts import counted, duration, size
 from ci_mlsnap.domain.versions import Answer, How
 from ci_mlsnap.errors import Busy, MlsnapError, NoSuchVersion
-from ci_mlsnap.flows import leases, staying, trusting
+from ci_mlsnap.flows import leases, staying, trusting, views
 from ci_mlsnap.flows.context import Project
-from ci_mlsnap.flows.hinting import grounds, grounds_of_none
 from ci_mlsnap.flows.moving import Moved, move_held_tree
 from ci_mlsnap.flows.restore import identity, require_volume
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version
-from ci_mlsnap.flows.workspace import link_view, links_folder
 from ci_mlsnap.hooks.hint import Grounds
 from ci_mlsnap.state import lease, live, rolled_back
 from ci_mlsnap.state.journal import open_runs
 
-OWN = (".mlsnap", ".snapshot")
 MOST_FILES = 10_000
 """Files that are brought back one by one at a checkout, where the storage cannot do it as a whole."""
 
@@ -54,7 +52,7 @@ def look(project: Project, trusted: tuple[trusting.Place, ...], *, copied: int |
     if why:
         return Outlook(text=f"{_stay(project)}: {why} (`mlsnap restore HEAD` when you want it)")
     if not project.driver.volume_id:
-        return Outlook(grounds=grounds_of_none(project))
+        return Outlook(grounds=_grounds_of_none(project))
     place = _place(project)
     pinned = rolled_back.find(project.state, place)
     if pinned is not None:
@@ -64,10 +62,10 @@ def look(project: Project, trusted: tuple[trusting.Place, ...], *, copied: int |
         answer = find_version(project, head)
     except NoSuchVersion as error:
         near = f" ({error.hint})" if "nearest" in error.hint else ""
-        return Outlook(text=f"no version for {head[:7]}; {_stay(project)}{near}", grounds=grounds(project, place))
+        return Outlook(text=f"no version for {head[:7]}; {_stay(project)}{near}", grounds=_grounds(project))
     if _current(project) == answer.version.header.name:
         said = f"{_stay(project)}{_HOW[answer.how]}" if answer.how in _HOW else ""
-        return Outlook(text=said, grounds=grounds(project, place))
+        return Outlook(text=said, grounds=_grounds(project))
     why = _in_the_way(project) or _slow(project, answer, copied)
     return Outlook(text=why) if why else Outlook(answer=answer)
 
@@ -99,7 +97,7 @@ def _move(project: Project, name: SnapshotName) -> Moved | None:
     with staying.alone(driver):
         if rolled_back.find(project.state, place) is not None:
             return None
-        link_view(place, driver.view(name), made_in=links_folder(project.repository))
+        views.show(project, name)
         return Moved(way="swap")
 
 
@@ -170,27 +168,55 @@ def _slow(project: Project, answer: Answer, copied: int | None) -> str:
     able, header = project.driver.capabilities, answer.version.header
     if copied is None or not project.private or able.instant:
         return ""
-    there = _there(project)  # what is in no version is kept by a copy of the tree
-    if there is not None and able.swap:
-        files, written = max(header.files, there[0]), max(header.bytes, there[1])
-        if files <= MOST_FILES and (able.shares or written <= copied):
-            return ""
+    if able.swap and header.files <= MOST_FILES and (able.shares or header.bytes <= copied):
+        return ""
     held = f"{counted(header.files, 'file')}, {size(header.bytes)}"
     return f"{_stay(project)}: bringing {_short(header.name)} back takes a while ({held}): `mlsnap restore HEAD`"
 
 
-def _there(project: Project) -> tuple[int, int] | None:
-    """Say how many files and bytes the live tree holds; None where nothing tells without a walk."""
-    recorded = live.read(project.state, project.volume_path)
-    path = project.volume_path
-    if recorded is None or not recorded.version:
-        empty = not path.exists() or not any(place.name not in OWN for place in path.iterdir())
-        return (0, 0) if empty else None
-    try:
-        header = project.driver.manifest_header(SnapshotName.parse(recorded.version))
-    except NoSuchVersion:
+def _grounds(project: Project) -> Grounds | None:
+    """What the answer rests on, where files tell it: what versions there are, which one is there, the settings."""
+    ledger = project.state / "ledger"
+    record = live.file_of(project.state, project.volume_path) if project.private else ledger
+    if not ledger.is_file() or not record.is_file():
         return None
-    return header.files, header.bytes
+    same = [(project.volume_path, project.volume_path)] if project.private else []
+    if not project.private:
+        if project.view is None or not project.view.is_symlink():
+            return None
+        same = [(project.view, project.view.readlink())]
+    return Grounds(
+        unchanged=(ledger, record, project.store / "volume.json", *_settings_files(project)),
+        absent=(rolled_back.file_of(project.state, _place(project)), *_absent_settings(project)),
+        same=tuple(same),
+    )
+
+
+def _grounds_of_none(project: Project) -> Grounds:
+    record = project.store / "volume.json"
+    return Grounds(unchanged=_settings_files(project), absent=(record, *_absent_settings(project)))
+
+
+def _settings_files(project: Project) -> tuple[Path, ...]:
+    return tuple(file for file in _settings_places(project) if file.is_file())
+
+
+def _absent_settings(project: Project) -> tuple[Path, ...]:
+    return tuple(file for file in _settings_places(project) if not file.is_file())
+
+
+def _settings_places(project: Project) -> tuple[Path, ...]:
+    environ = project.hands.environ
+    home = Path(environ.get("HOME") or "/")
+    return (
+        project.folder / PROJECT_FILE,
+        project.folder / SHARED_FILE,
+        project.repository.common_folder / "config",
+        Path(environ.get("GIT_CONFIG_GLOBAL") or home / ".gitconfig"),
+        Path("/etc/mlsnap.toml"),
+        trusting.trust_file(project.repository),
+        trusting.user_trust_file(environ),
+    )
 
 
 def _short(name: str) -> str:

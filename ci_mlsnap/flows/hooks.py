@@ -55,7 +55,7 @@ def standing(project: Project) -> Standing:
         folder=where.path,
         hooks=tuple(folders.found(ours, name, _user(repository)) for name in NAMES),
         uncalled=tuple(_uncalled(where)) if where.work_tree else (),
-        trusted=trusting.place_of(project) in trust.places,
+        trusted=set(trusting.places_of(project)) <= set(trust.places),
         template=template is not None and _is_installed(template),
     )
 
@@ -71,7 +71,7 @@ def install(project: Project) -> Standing:
     program = _program(repository)
     ours = trusting.own_folder(repository) if where.work_tree else where.path
     below = project.folder.relative_to(repository.top).as_posix()
-    trusting.remember(trusting.trust_file(repository), trusting.place_of(project), below)
+    trusting.remember(trusting.trust_file(repository), trusting.places_of(project), below)
     for name in NAMES:
         folders.install(ours, name, program, _user(repository))
     return standing(project)
@@ -109,7 +109,7 @@ def install_for_all(environ: Mapping[str, str], project: Project | None) -> Path
     for name in NAMES:
         folders.install(template / "hooks", name, program, _GLOBAL)
     if project is not None:
-        trusting.remember(trusting.user_trust_file(environ), trusting.place_of(project))
+        trusting.remember(trusting.user_trust_file(environ), trusting.places_of(project))
     return template
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 
 from ci_mlsnap.domain.gates import Verdict
-from ci_mlsnap.domain.manifest import Entry, Manifest, ManifestHeader, digest_of, encode
-from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.domain.manifest import Entry, ManifestHeader
+from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import LinkEscapes, LiveTreeChanged, NoSuchVersion, TreeUnsupported
+from ci_mlsnap.flows import sealing
 from ci_mlsnap.flows.context import TOOL
+from ci_mlsnap.flows.sealing import Taken
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import live
 from ci_mlsnap.state.sequences import next_sequence
@@ -25,6 +27,14 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     model: str
     volume: str
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A tree of one volume that is to be kept."""
+
+    volume: str
+    driver: Driver
+    path: Path
 
 
 class LiveTree(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,11 +64,43 @@ class LiveTree(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(driver: Driver, path: Path, *, read: bool = False) -> LiveTree:
-    """Compare a live tree with the version that is recorded for it.
+    """Compare the live trees of all volumes with the version that is recorded for them; `path` is the first one's.
 
     A tree without a version (nothing was ever snapshotted or restored there) differs by all it holds.
     Without `read`, files whose size and times are unchanged count as unchanged.
     """
+    first = look_at(driver, path, read=read)
+    others = [member for member in driver.others() if member.name in _members(driver, first.version, member.name)]
+    return _together([first, *(look_at(member.driver, member.path, read=read) for member in others)])
+
+
+def _members(driver: Driver, version: str, otherwise: str) -> Sequence[str]:
+    """Give the volumes that a version has; of none, or one that is gone, each volume may be one."""
+    try:
+        return driver.manifest_header(SnapshotName.parse(version)).members if version else (otherwise,)
+    except NoSuchVersion:
+        return (otherwise,)
+
+
+def _together(trees: Sequence[LiveTree]) -> LiveTree:
+    """Say of several live trees what they are together; those of different versions are in change."""
+    first = trees[0]
+    one_version = all(tree.version == first.version for tree in trees)
+    found = next((tree.condition for tree in trees if tree.condition != first.condition), first.condition)
+    return LiveTree(
+        version=first.version,
+        condition=found if one_version else "in-change",
+        differences=Differences(
+            added=tuple(it for tree in trees for it in tree.differences.added),
+            changed=tuple(it for tree in trees for it in tree.differences.changed),
+            removed=tuple(it for tree in trees for it in tree.differences.removed),
+        ),
+        state=first.state if all(tree.state for tree in trees) else "",
+    )
+
+
+def look_at(driver: Driver, path: Path, *, read: bool = False) -> LiveTree:
+    """Compare one live tree with the version that is recorded for it, as `look` does for all."""
     recorded = live.read(driver.state_folder(), path)
     if recorded and _is_untouched(driver, path, recorded):
         return LiveTree(
@@ -127,16 +169,29 @@ def require_known(driver: Driver, path: Path) -> None:
 
 
 def keep(driver: Driver, source: Path, identity: Identity, *, commit: str, now: str) -> str:
-    """Snapshot a tree as `<commit>-keep-<n>`, so that nothing in it is lost, and give that name."""
-    taken = [name.keep for name in driver.used_names() if name.sha == commit]
-    name = SnapshotName(sha=commit, keep=max(taken, default=0) + 1)
-    frozen = driver.freeze(source, parent=None, full=True, inventory=True)
+    """Snapshot one tree as `<commit>-keep-<n>`, so that nothing in it is lost, and give that name."""
+    return keep_all([Source(volume=identity.volume, driver=driver, path=source)], identity, commit=commit, now=now)
+
+
+def keep_all(sources: Sequence[Source], identity: Identity, *, commit: str, now: str) -> str:
+    """Snapshot trees of several volumes, the first one first, as one `<commit>-keep-<n>`, and give that name."""
+    driver = sources[0].driver
+    numbers = [name.keep for name in driver.used_names() if name.sha == commit]
+    name = SnapshotName(sha=commit, keep=max(numbers, default=0) + 1)
+    taken = [
+        Taken(
+            volume=it.volume,
+            driver=it.driver,
+            frozen=it.driver.freeze(it.path, parent=None, full=True, inventory=True),
+        )
+        for it in sources
+    ]
     header = ManifestHeader(
         format="mlsnap/manifest/1",
         name=str(name),
         volume=identity.volume,
         volume_id=driver.volume_id,
-        members=(identity.volume,),
+        members=tuple(it.volume for it in taken),
         project=identity.project,
         model=identity.model,
         commit=commit,
@@ -146,14 +201,10 @@ def keep(driver: Driver, source: Path, identity: Identity, *, commit: str, now: 
         event="keep",
         verdict=Verdict(good=False),
         files_mode="full",
-        files=frozen.inventory.files,
-        bytes=frozen.inventory.bytes,
-        content_digest=frozen.inventory.content_digest,
         tool=TOOL,
     )
-    manifest = Manifest(header=header, entries=frozen.inventory.entries)
-    marker = Marker(project=identity.project, model=identity.model, name=name, digest=digest_of(encode(manifest)))
-    driver.seal(frozen, manifest, marker)
+    made = sealing.manifests(taken, header)
+    sealing.seal(taken, made, sealing.marker_of(made[0]))
     driver.read_back(name)
     return str(name)
 

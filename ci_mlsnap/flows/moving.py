@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from ci_mlsnap.domain.advancing import Advance, is_overtaken
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import LinkEscapes, TreeUnsupported
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
-from ci_mlsnap.flows.live import Identity, LiveTree, compared, keep, look_if_possible
+from ci_mlsnap.flows.live import Identity, LiveTree, Source, compared, keep, keep_all, look_at
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import advances, displaced, live, rolled_back
 
@@ -109,32 +110,98 @@ def keep_or_note(hands: Hands, driver: Driver, tree: Path, saved: str, identity:
 def _moved(
     hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, *, read: bool = False
 ) -> Moved:
+    if driver.others():
+        driver.get(name)  # of a version that is not whole, none is moved
+    first = _tree(driver, path, identity, read=read)
+    members = driver.manifest_header(name).members if driver.others() else ()
+    others = [
+        _tree(member.driver, member.path, replace(identity, volume=member.name), read=read)
+        for member in driver.others()
+        if member.name in members
+    ]
+    trees = [first, *others]
+    there = [_is_already(tree, name) for tree in trees]
+    kept = "" if all(there) else _keep_unsaved(hands, trees, name.sha)
+    if others and not all(there):
+        # The first volume's tree stands for all: it is in change until each of the others is in place.
+        _mark_in_change(hands, first, name)
+    moved = [
+        _stay(hands, tree, name) if ready else _move(hands, tree, name, kept)
+        for tree, ready in reversed(list(zip(trees, there, strict=True)))
+    ]
+    return _moved_together(moved[::-1], kept)
+
+
+class _Tree(msgspec.Struct, frozen=True, kw_only=True):
+    """One live tree that is to be moved, and what it was `before`; None for one that cannot be compared.
+
+    `read` says that sizes and times are not enough to tell what it is."""
+
+    driver: Driver
+    path: Path
+    identity: Identity
+    before: LiveTree | None
+    read: bool
+
+
+def _tree(driver: Driver, path: Path, identity: Identity, *, read: bool) -> _Tree:
     recorded = live.read(driver.state_folder(), path)
     # Files of another version may have the size and times that this one's have.
     read = read or (recorded is not None and recorded.condition == "mixed")
-    before = look_if_possible(driver, path, read=read)
-    known = before.state if before is not None else ""
-    if before.version == str(name) if before and known else _is_there(driver, name, path, read=read):
-        _mark(hands, driver, path, version=name, state=known)
-        return Moved(way="none")
-    return _move(hands, driver, name, path, identity, before)
+    try:
+        before = look_at(driver, path, read=read)
+    except (TreeUnsupported, LinkEscapes):
+        before = None
+    return _Tree(driver=driver, path=path, identity=identity, before=before, read=read)
 
 
-def _move(
-    hands: Hands, driver: Driver, name: SnapshotName, path: Path, identity: Identity, before: LiveTree | None
-) -> Moved:
-    kept = ""
-    if before is not None and before.unsaved:
-        kept = keep(driver, path, identity, commit=name.sha, now=hands.now())
+def _is_already(tree: _Tree, name: SnapshotName) -> bool:
+    before = tree.before
+    if before is not None and before.state:
+        return before.version == str(name)
+    return _is_there(tree.driver, name, tree.path, read=tree.read)
+
+
+def _keep_unsaved(hands: Hands, trees: Sequence[_Tree], commit: str) -> str:
+    """Keep what only these trees have: as one keepsake of all, or each by itself where one of them is none."""
+    unsaved = [tree for tree in trees if tree.before is not None and tree.before.unsaved]
+    if unsaved and all(tree.before is not None and tree.path.is_dir() for tree in trees):
+        sources = [Source(volume=it.identity.volume, driver=it.driver, path=it.path) for it in trees]
+        return keep_all(sources, trees[0].identity, commit=commit, now=hands.now())
+    kept = [keep(it.driver, it.path, it.identity, commit=commit, now=hands.now()) for it in unsaved]
+    return kept[0] if kept else ""
+
+
+def _stay(hands: Hands, tree: _Tree, name: SnapshotName) -> Moved:
+    _mark(hands, tree.driver, tree.path, version=name, state=tree.before.state if tree.before else "")
+    return Moved(way="none")
+
+
+def _moved_together(moved: Sequence[Moved], kept: str) -> Moved:
+    return Moved(
+        way=next((it.way for it in moved if it.way != "none"), "none"),
+        kept=kept or next((it.kept for it in moved if it.kept), ""),
+        changed=sum(it.changed for it in moved),
+        aside=next((it.aside for it in moved if it.aside is not None), None),
+    )
+
+
+def _mark_in_change(hands: Hands, tree: _Tree, name: SnapshotName) -> None:
+    before = tree.before
     live.write(
-        driver.state_folder(),
-        path,
+        tree.driver.state_folder(),
+        tree.path,
         version=before.version if before is not None else "",
         condition="in-change",
         target=str(name),
         run=hands.owner(),
         now=hands.clock,
     )
+
+
+def _move(hands: Hands, tree: _Tree, name: SnapshotName, kept: str) -> Moved:
+    driver, path, before = tree.driver, tree.path, tree.before
+    _mark_in_change(hands, tree, name)
     # A tree that cannot be compared is never sorted through file by file: it goes aside as a whole.
     restored = driver.restore(name, path, way=None if before is not None else "swap")
     _mark(hands, driver, path, version=name, state=restored.state)
@@ -151,7 +218,7 @@ def _move(
         )
     elif restored.displaced is not None:
         saved = kept or before.version
-        kept = keep_or_note(hands, driver, restored.displaced, saved, identity, name.sha) or kept
+        kept = keep_or_note(hands, driver, restored.displaced, saved, tree.identity, name.sha) or kept
     changed = len(before.differences.removed) + len(before.differences.changed)
     return Moved(way=restored.way, kept=kept, changed=changed)
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ci_mlsnap.domain.event import Event
-from ci_mlsnap.domain.plan import Plan, TrainingPlan, VolumePlan
+from ci_mlsnap.domain.plan import Plan, TrainingPlan
 from ci_mlsnap.domain.planning import Facts, Rules, Wishes, decide
 from ci_mlsnap.domain.status import context_for
 from ci_mlsnap.errors import MlsnapError, NoCommit
@@ -35,7 +35,16 @@ def plan_run(project: Project, request: Request, *, reads_data: bool = True) -> 
     data = pinning.see(project.hands, volumes) if reads_data else None
     facts = replace(_facts(project, event), data=data)
     training = _training(project, request.command)
-    return decide(facts, _rules(project), wishes, _volume(project), training, data=volumes, tool=TOOL)
+    return decide(
+        facts,
+        _rules(project),
+        wishes,
+        project.volume,
+        training,
+        others=project.others,
+        data=volumes,
+        tool=TOOL,
+    )
 
 
 def named_event(project: Project) -> Event:
@@ -79,6 +88,7 @@ def _facts(project: Project, event: Event) -> Facts:
 def dirty_paths(project: Project) -> Iterator[str]:
     """Give the changes that are in no commit, but for those of volumes and views that git does not track."""
     places = [place for place in (project.volume_path, project.view) if place is not None]
+    places += [Path(place) for other in project.others for place in (other.path, other.view) if place]
     places += [Path(volume.path) for volume in project.data]
     top = project.repository.top
     ours = [place for place in places if place.is_relative_to(top) and not project.repository.is_tracked(place)]
@@ -126,19 +136,6 @@ def _rules(project: Project) -> Rules:
         on_fork=settings.on_fork,
         context=context_for(settings.model),
         repository=project.repository_name,
-    )
-
-
-def _volume(project: Project) -> VolumePlan:
-    volume = project.settings.volume
-    return VolumePlan(
-        name=volume.name,
-        path=str(project.volume_path),
-        driver=volume.driver,
-        store=str(project.store),
-        view=str(project.view or ""),
-        private=project.private,
-        isolation=volume.isolation or ("in-place" if project.private else "workspace"),
     )
 
 

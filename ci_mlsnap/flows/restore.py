@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.versions import Answer
-from ci_mlsnap.errors import NoCommit, Refused, UsageError
-from ci_mlsnap.flows import staying
+from ci_mlsnap.durable.faults import storage_errors
+from ci_mlsnap.errors import MlsnapError, NoCommit, Refused, UsageError
+from ci_mlsnap.flows import staying, views
 from ci_mlsnap.flows import writable as copies
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import Identity, look_if_possible
 from ci_mlsnap.flows.moving import Moved, move_live_tree
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version, known_ancestors
+from ci_mlsnap.ports import Member
 from ci_mlsnap.state import live, rolled_back
 
 
@@ -96,13 +99,33 @@ def _move_view(project: Project, view: Path, name: SnapshotName, *, writable: bo
 
 
 def restore_to(project: Project, revision: str, destination: Path, *, nearest: bool = False) -> Back:
-    """Make a writable copy of a version at `destination`, which must not exist."""
+    """Make a writable copy of a version at `destination`, which must not exist: of several volumes, one each below
+    it."""
     if destination.exists() or destination.is_symlink():
         raise UsageError(f"{destination} exists already", hint="name a folder that does not exist")
     found = find_version(project, revision, nearest=nearest)
     project.driver.read_back(found.version.name)
-    project.driver.clone(found.version.name, destination)
+    others = [member for member in project.driver.others() if member.name in found.version.header.members]
+    if others:
+        _clone_all(project, found.version.name, destination, others)
+    else:
+        project.driver.clone(found.version.name, destination)
     return Back(answer=found, place=destination)
+
+
+def _clone_all(project: Project, name: SnapshotName, destination: Path, others: Sequence[Member]) -> None:
+    with storage_errors(f"{destination} cannot be made"):
+        destination.mkdir(parents=True)
+    cloned = [(project.driver, destination / project.volume.name)]
+    cloned += [(member.driver, destination / member.name) for member in others]
+    try:
+        for driver, place in cloned:
+            driver.clone(name, place)
+    except MlsnapError:
+        for driver, place in cloned:
+            driver.remove_clone(place)
+        destination.rmdir()
+        raise
 
 
 def checkout(project: Project, revision: str) -> Back:
@@ -144,7 +167,8 @@ def require_volume(project: Project) -> None:
 
     Raises `VolumeRefused`, `VolumeForeign`.
     """
-    there = project.volume_path.exists() or project.volume_path.is_symlink()
+    paths = [project.volume_path, *(Path(volume.path) for volume in project.others)]
+    there = any(path.exists() or path.is_symlink() for path in paths)
     if there and project.driver.volume_id:
         project.driver.initialise(project=project.project_id, model=project.settings.model)
 
@@ -166,7 +190,6 @@ def identity(project: Project) -> Identity:
 def _recover_view(project: Project) -> Back | None:
     noted = rolled_back.find(project.state, project.view) if project.view is not None else None
     found = find_version(project, noted.version if noted is not None else "HEAD", nearest=True)
-    target = project.driver.view(found.version.name)
-    if project.view is not None and project.view.is_symlink() and project.view.resolve() == target.resolve():
+    if project.view is not None and views.are_at(project, found.version.name):
         return None
     return _restore(project, str(found.version.name))

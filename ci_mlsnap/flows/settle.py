@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -35,21 +35,25 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 def settle(path: str, environ: Mapping[str, str], *, now: str) -> Settled:
     """Make everything below `path` durable from this host, and leave a receipt. Needs no secret, no git, no forge.
 
-    Without a path `MLSNAP_MODEL_DIR` counts. Running it again replaces this host's receipt.
+    Without a path the model volumes of the run count, as training gets them in `MLSNAP_MODEL_DIR…`.
+    Running it again replaces this host's receipt.
     Raises `UsageError`, `VolumeMissing`, `TreeUnsupported`, and `StorageFailed` when something is not durable: the
     receipt then says that, and does not count.
     """
-    tree = Path(path or _variable(environ, "MLSNAP_MODEL_DIR")).absolute()
+    trees = [Path(it).absolute() for it in ((path,) if path else _model_folders(environ))]
     folder = Path(_variable(environ, VARIABLE))
+    tree, *others = trees
     try:
         flushed = flush_tree(tree)
+        for other in others:
+            flushed.add(flush_tree(other))
     except OSError as error:
         raise storage_error("the volume cannot be read", error) from error
     receipt = _receipt(tree, folder.name, environ, flushed, now)
     place = receipts.leave(folder, receipt)
     if flushed.errors:
         raise StorageFailed(
-            f"not all of {shown(os.fsencode(tree))} is on the storage: {counted(flushed.errors, 'error')}",
+            f"not all of {_named(trees)} is on the storage: {counted(flushed.errors, 'error')}",
             why="; ".join(flushed.problems[:_SHOWN]),
             safe="nothing was removed; `conclude` will make no version of this",
             hint="look at the mount and its server, write these files again, then run `mlsnap settle` again",
@@ -103,6 +107,16 @@ def _receipt(tree: Path, run_id: str, environ: Mapping[str, str], flushed: Flush
         errors=flushed.errors,
         why=one_line(flushed.problems[0])[:255] if flushed.problems else "",
     )
+
+
+def _model_folders(environ: Mapping[str, str]) -> list[str]:
+    first = _variable(environ, "MLSNAP_MODEL_DIR")
+    others = (value for name, value in environ.items() if name.startswith("MLSNAP_MODEL_DIR_"))
+    return list(dict.fromkeys((first, *others)))
+
+
+def _named(trees: Sequence[Path]) -> str:
+    return " and ".join(shown(os.fsencode(tree)) for tree in trees)
 
 
 def _boot() -> str:

@@ -36,13 +36,17 @@ def snapshot(project: Project, request: Request, *, stop: StopSignal) -> Record:
 
 
 def _require_files(project: Project) -> None:
-    path = project.volume_path
-    if not path.is_dir() or not any(entry.name not in (".mlsnap", ".snapshot") for entry in path.iterdir()):
+    paths = [project.volume_path, *(Path(volume.path) for volume in project.others)]
+    if not any(map(_has_files, paths)):
         raise ModelUnchanged(
-            f"{path} has no files",
+            f"{' and '.join(map(str, paths))} has no files",
             safe="nothing was snapshotted",
             hint="put the model there, or train it: `mlsnap run`",
         )
+
+
+def _has_files(path: Path) -> bool:
+    return path.is_dir() and any(entry.name not in (".mlsnap", ".snapshot") for entry in path.iterdir())
 
 
 def _plan(project: Project, request: Request) -> Plan:
@@ -57,6 +61,7 @@ def _plan(project: Project, request: Request) -> Plan:
     return msgspec.structs.replace(
         plan,
         volume=msgspec.structs.replace(plan.volume, isolation="in-place"),
+        others=tuple(msgspec.structs.replace(other, isolation="in-place") for other in plan.others),
         training=msgspec.structs.replace(plan.training, worktree=False),
         adopts=True,
     )

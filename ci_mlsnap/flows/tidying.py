@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import Busy, LinkEscapes, TreeUnsupported
@@ -12,6 +16,7 @@ from ci_mlsnap.flows.finish import finish
 from ci_mlsnap.flows.following import follow_if_possible
 from ci_mlsnap.flows.live import Identity, compared
 from ci_mlsnap.flows.moving import keep_or_note
+from ci_mlsnap.flows.sealing import remove_leftovers
 from ci_mlsnap.flows.workspace import begun_workspaces, remove_old
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import catalogue, displaced
@@ -29,8 +34,9 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
     """
     if not driver.volume_id:
         return 0  # before first use nothing is left over, and the store may yet be refused
+    volumes = [_Volume(driver=driver, identity=identity), *_others(driver, identity)]
     # Listed before anything else: what is begun after this belongs to the living.
-    unfinished, cut_off = driver.unfinished(), begun_workspaces(_store(driver))
+    begun = [(it.driver, it.driver.unfinished(), begun_workspaces(_store(it.driver))) for it in volumes]
     leases.free_orphans(driver)
     follow_if_possible(driver)
     staying.release_left(driver)
@@ -38,16 +44,42 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
     try:
         with leases.volume_held(hands, driver):
             if not open_runs(driver.state_folder()):
-                for token in unfinished:
-                    driver.discard(token)
-                for workspace in cut_off:
-                    remove_tree(workspace)
-            for tree in driver.trash():
-                _purge(hands, driver, tree, identity)
-            remove_old(driver, _store(driver), before=hands.clock() - hands.timing.workspace_kept)
+                for own, unfinished, cut_off in begun:
+                    _remove_begun(own, unfinished, cut_off)
+                remove_leftovers(driver)
+            for volume in volumes:
+                _tidy_volume(hands, volume, driver.state_folder())
     except Busy:
         pass  # somebody works there; the next command tidies
     return recovered
+
+
+class _Volume(msgspec.Struct, frozen=True, kw_only=True):
+    driver: Driver
+    identity: Identity
+
+
+def _others(driver: Driver, identity: Identity) -> list[_Volume]:
+    """Give the other volumes that were used before."""
+    return [
+        _Volume(driver=member.driver, identity=replace(identity, volume=member.name))
+        for member in driver.others()
+        if member.driver.volume_id
+    ]
+
+
+def _remove_begun(driver: Driver, unfinished: Sequence[str], cut_off: Sequence[Path]) -> None:
+    for token in unfinished:
+        driver.discard(token)
+    for workspace in cut_off:
+        remove_tree(workspace)
+
+
+def _tidy_volume(hands: Hands, volume: _Volume, journals: Path) -> None:
+    driver = volume.driver
+    for tree in driver.trash():
+        _purge(hands, driver, tree, volume.identity)
+    remove_old(driver, journals, _store(driver), before=hands.clock() - hands.timing.workspace_kept)
 
 
 def _store(driver: Driver) -> Path:

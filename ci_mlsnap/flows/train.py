@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import BinaryIO, Literal
 
 from ci_mlsnap.domain.pins import variable
-from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.plan import Plan, model_variable
 from ci_mlsnap.domain.texts import counted, duration
 from ci_mlsnap.errors import LateWriter, TrainingFailed, UsageError
 from ci_mlsnap.flows import settle
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.pinning import noted
-from ci_mlsnap.flows.workspace import places
+from ci_mlsnap.flows.workspace import model_of, places
 from ci_mlsnap.ports import Step
 from ci_mlsnap.state import receipts
 from ci_mlsnap.state.journal import Run
@@ -82,6 +82,7 @@ def environment_for(plan: Plan, run: Run, environ: Mapping[str, str]) -> tuple[d
     prepared = run.facts("prepared") or {}
     own = {
         "MLSNAP_MODEL_DIR": str(where.model),
+        **{model_variable(volume.name): str(model_of(volume, run.run_id)) for volume in plan.volumes},
         "MLSNAP_METRICS": str(where.out / "metrics.json"),
         settle.VARIABLE: str(receipts.folder_of(where.out, run.run_id)),
         "MLSNAP_COMMIT": plan.commit,

@@ -7,14 +7,15 @@ person had it in their settings when they installed the hooks.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from ci_mlsnap.domain.plan import VolumePlan
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.flows.context import Project
-from ci_mlsnap.ports import Repository
+from ci_mlsnap.ports import Driver, Repository
 from ci_mlsnap.state import documents
 from ci_mlsnap.storage.layout import read_id
 
@@ -63,50 +64,62 @@ def user_trust_file(environ: Mapping[str, str]) -> Path:
 
 def read(file: Path) -> Trust:
     """Read what is trusted; nothing where the file is not there. Raises `IntegrityDamage`, `StorageFailed`."""
-    if not file.parent.is_dir():
-        return Trust()  # a user without a home, for example
     return documents.read(file, Trust, way_out=_WAY_OUT) or Trust()
 
 
-def remember(file: Path, place: Place, project: str = "") -> None:
-    """Add a place, and a project's folder. Doing it again changes nothing. Raises `StorageFailed`."""
+def remember(file: Path, places: Sequence[Place], project: str = "") -> None:
+    """Add places, and a project's folder. Doing it again changes nothing. Raises `StorageFailed`."""
     before = read(file)
     after = Trust(
-        places=(*before.places, *({place} - set(before.places))),
+        places=(*before.places, *(place for place in places if place not in before.places)),
         projects=tuple(sorted({*before.projects, *([project] if project else [])})),
     )
     if after != before:
         documents.write(file, after)
 
 
-def place_of(project: Project) -> Place:
-    """Say where the project's volume is, as its settings now are."""
-    top = project.repository.top
-    volume = project.settings.volume
-    default = project.private and not volume.store
+def places_of(project: Project) -> tuple[Place, ...]:
+    """Say where the project's model volumes are, as its settings now are."""
+    return tuple(place for _volume, _driver, place in _volumes(project))
+
+
+def _volumes(project: Project) -> list[tuple[VolumePlan, Driver, Place]]:
+    volumes = (project.volume, *project.others)
+    drivers = (project.driver, *(member.driver for member in project.driver.others()))
+    settings = (project.settings.volume, *project.settings.others)
+    return [
+        (volume, driver, _place(project.repository.top, volume, own_store=bool(wished.store)))
+        for volume, driver, wished in zip(volumes, drivers, settings, strict=True)
+    ]
+
+
+def _place(top: Path, volume: VolumePlan, *, own_store: bool) -> Place:
     return Place(
         driver=volume.driver,
-        path=_from_top(project.volume_path, top),
-        store="" if default else _from_top(project.store, top),
-        view=_from_top(project.view, top) if project.view else "",
+        path=_from_top(Path(volume.path), top),
+        store=_from_top(Path(volume.store), top) if own_store or not volume.private else "",
+        view=_from_top(Path(volume.view), top) if volume.view else "",
     )
 
 
 def obstacle(project: Project, trusted: tuple[Place, ...]) -> str:
     """Say why a hook may not move this project's models; empty when it may."""
-    place = place_of(project)
-    known = place in trusted
-    inside = [project.volume_path] if project.private else []
-    for path in [*inside, *([project.view] if project.view else [])]:
-        why = _unfit(project.repository, path)
+    found = (_obstacle(project.repository, *it, known=it[2] in trusted) for it in _volumes(project))
+    return next(filter(None, found), "")
+
+
+def _obstacle(repository: Repository, volume: VolumePlan, driver: Driver, place: Place, *, known: bool) -> str:
+    inside = [volume.path] if volume.private else []
+    for path in [*inside, *([volume.view] if volume.view else [])]:
+        why = _unfit(repository, Path(path))
         if why:
             return why
-    if project.private and project.volume_path.is_symlink():
+    if volume.private and Path(volume.path).is_symlink():
         return f"{place.path} is a symbolic link"
-    if not project.private or place.store:
-        where = place.store if project.private else place.path
+    if not volume.private or place.store:
+        where = place.store if volume.private else place.path
         return "" if known else f"this commit's settings name {where}, and did not when hooks were installed"
-    return "" if known else _taken(project)
+    return "" if known else _taken(Path(volume.path), driver, place)
 
 
 def _unfit(repository: Repository, path: Path) -> str:
@@ -124,17 +137,16 @@ def _unfit(repository: Repository, path: Path) -> str:
     return ""
 
 
-def _taken(project: Project) -> str:
+def _taken(path: Path, driver: Driver, place: Place) -> str:
     """Say why a folder may hold somebody's files: it is there, and nothing says that it is the volume."""
-    path = project.volume_path
     try:
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return ""
-        if read_id(path) == project.driver.volume_id:
+        if read_id(path) == driver.volume_id:
             return ""
     except (OSError, MlsnapError):
         pass
-    return f"{_from_top(path, project.repository.top)} holds files and is not known to be the volume"
+    return f"{place.path} holds files and is not known to be the volume"
 
 
 def _from_top(path: Path, top: Path) -> str:

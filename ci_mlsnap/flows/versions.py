@@ -6,7 +6,7 @@ import re
 
 from ci_mlsnap.domain.names import SnapshotName, is_sha
 from ci_mlsnap.domain.versions import Answer, Version, answer
-from ci_mlsnap.errors import NoCommit, NoSuchVersion
+from ci_mlsnap.errors import NoCommit, NoSuchVersion, Refused
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.planning import HISTORY
 from ci_mlsnap.flows.removed import removal_of
@@ -21,8 +21,23 @@ _WITH_SUFFIX = re.compile(r"(.+)(-keep-[1-9][0-9]{0,5}|-dirty-[0-9a-f]{8})")
 def find_version(project: Project, revision: str, *, nearest: bool = False) -> Answer:
     """Say which version `revision` means: a name of git, with `.2` an exact attempt, or a snapshot's name.
 
-    Where git knows no such name, a channel's. Raises `NoSuchVersion`, which names what is near, and `NoCommit`.
+    Where git knows no such name, a channel's. Raises `NoSuchVersion`, which names what is near, `NoCommit`, and
+    `Refused` for a version of more volumes than are known here.
     """
+    found = _found(project, revision, nearest=nearest)
+    missing = set(found.version.header.members) - {project.volume.name, *(it.name for it in project.others)}
+    if missing:
+        more = ", ".join(sorted(missing))
+        raise Refused(
+            f"version {found.version.name.short} has volumes that are not configured: {more}",
+            why="a part of a version is never taken for the version",
+            safe="nothing was changed",
+            hint="name the volumes in mlsnap.toml as they were when it was made",
+        )
+    return found
+
+
+def _found(project: Project, revision: str, *, nearest: bool) -> Answer:
     known = versions(project.driver)
     exact = _exact(project, revision, known)
     if exact is not None:

@@ -9,16 +9,24 @@ from pathlib import Path
 import msgspec
 
 from ci_mlsnap.domain.names import SnapshotName
-from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.plan import Plan, VolumePlan
 from ci_mlsnap.errors import VolumeRefused
 from ci_mlsnap.ports import Driver, Repository
 from ci_mlsnap.state.journal import Run, ended
 from ci_mlsnap.trees.remove import remove_tree
 
 
+class Tree(msgspec.Struct, frozen=True, kw_only=True):
+    """One model volume in a run: `model` is what training writes of it and what is snapshotted."""
+
+    volume: VolumePlan
+    driver: Driver
+    model: Path
+
+
 class Places(msgspec.Struct, frozen=True, kw_only=True):
-    """The folders of one run. `model` is what training writes and what is snapshotted, `code` where the command
-    runs, `out` where metrics may be put; `worktree` is empty when the checkout itself is used."""
+    """The folders of one run. `model` is the first volume's `Tree.model`, `code` where the command runs, `out`
+    where metrics may be put; `worktree` is empty when the checkout itself is used."""
 
     model: Path
     code: Path
@@ -31,13 +39,27 @@ def places(plan: Plan, run_id: str) -> Places:
     assert plan.volume is not None and plan.training is not None
     work = Path(plan.volume.store) / "work"
     worktree = work / f"{run_id}.tree" if plan.training.worktree else None
-    in_place = plan.volume.isolation == "in-place"
     return Places(
-        model=Path(plan.volume.path) if in_place else work / run_id,
+        model=model_of(plan.volume, run_id),
         code=(worktree or Path(plan.training.top)) / plan.training.folder,
         out=work / f"{run_id}.out",
         worktree=worktree,
     )
+
+
+def model_of(volume: VolumePlan, run_id: str) -> Path:
+    """Say where a run writes to a model volume."""
+    in_place = volume.isolation == "in-place"
+    return Path(volume.path) if in_place else Path(volume.store) / "work" / run_id
+
+
+def trees(driver: Driver, plan: Plan, run_id: str) -> list[Tree]:
+    """Give the model volumes of a run, the first one first."""
+    drivers = (driver, *(member.driver for member in driver.others()))
+    return [
+        Tree(volume=volume, driver=own, model=model_of(volume, run_id))
+        for volume, own in zip(plan.volumes, drivers, strict=True)
+    ]
 
 
 def fill(driver: Driver, plan: Plan, run_id: str) -> bool:
@@ -48,30 +70,37 @@ def fill(driver: Driver, plan: Plan, run_id: str) -> bool:
     if plan.volume.isolation != "workspace":
         return False
     left = None if plan.training.fresh else _left_by_interrupted(driver, plan)
-    if left is not None:
-        left.rename(where.model)
-        return True
-    start = plan.parent if plan.training.start == "parent" else ""
-    driver.clone(SnapshotName.parse(start) if start else None, where.model)
-    return False
+    start = SnapshotName.parse(plan.parent) if plan.parent and plan.training.start == "parent" else None
+    members = driver.manifest_header(start).members if start else ()
+    for tree in trees(driver, plan, run_id):
+        there = Path(tree.volume.store) / "work" / left.name if left is not None else None
+        if there is not None and there.is_dir():
+            there.rename(tree.model)
+        else:
+            tree.driver.clone(start if tree.volume.name in members else None, tree.model)
+    return left is not None
 
 
-def show(repository: Repository, plan: Plan, run_id: str) -> str | None:
-    """Let scripts find the workspace where they expect the model; give what the view pointed to before.
+def show(repository: Repository, plan: Plan, run_id: str) -> dict[str, str]:
+    """Let scripts find the workspace where they expect the model; give by volume what its view pointed to before.
 
-    None when the run has a work tree of its own: the checkout is another commit's, and keeps its view.
+    Nothing when the run has a work tree of its own: the checkout is another commit's, and keeps its views.
     """
-    assert plan.volume is not None and plan.training is not None
-    where = places(plan, run_id)
-    if where.worktree is not None:
-        repository.add_worktree(plan.commit, where.worktree)
-        inside = _inside(plan)
-        if inside is not None:
-            _make_link(where.worktree / inside, where.model, None)
-        return None
-    if plan.volume.view and plan.volume.isolation == "workspace":
-        return link_view(Path(plan.volume.view), where.model, made_in=links_folder(repository))
-    return ""
+    worktree = places(plan, run_id).worktree
+    if worktree is not None:
+        repository.add_worktree(plan.commit, worktree)
+        for volume in plan.volumes:
+            inside = _inside(plan, volume)
+            if inside is not None:
+                _make_link(worktree / inside, model_of(volume, run_id), None)
+        return {}
+    return {volume.name: _show(repository, volume, run_id) for volume in plan.volumes if volume.view}
+
+
+def _show(repository: Repository, volume: VolumePlan, run_id: str) -> str:
+    if volume.isolation != "workspace":
+        return ""
+    return link_view(Path(volume.view), model_of(volume, run_id), made_in=links_folder(repository))
 
 
 def links_folder(repository: Repository) -> Path:
@@ -86,9 +115,12 @@ def begun_workspaces(store: Path) -> list[Path]:
     return sorted((store / "work").glob(".mlsnap-*"))
 
 
-def remove_old(driver: Driver, store: Path, *, before: float) -> None:
-    """Remove workspaces of ended runs that were last written to before a time, in seconds since the epoch."""
-    for workspace, _run in _left(driver, store / "work"):
+def remove_old(driver: Driver, state: Path, store: Path, *, before: float) -> None:
+    """Remove workspaces of ended runs that were last written to before a time, in seconds since the epoch.
+
+    `state` is where the runs' journals are.
+    """
+    for workspace, _run in _left(state, store / "work"):
         if workspace.stat().st_mtime < before:
             driver.remove_clone(workspace)
 
@@ -98,10 +130,10 @@ def clear(driver: Driver, plan: Plan, run_id: str, *, keep_model: bool) -> None:
 
     The work tree's entry in git is left to git, which forgets a folder that is gone.
     """
-    assert plan.volume is not None
     where = places(plan, run_id)
-    if plan.volume.isolation == "workspace" and not keep_model:
-        driver.remove_clone(where.model)
+    for tree in trees(driver, plan, run_id):
+        if tree.volume.isolation == "workspace" and not keep_model:
+            tree.driver.remove_clone(tree.model)
     if where.worktree is not None:
         remove_tree(where.worktree)
     remove_tree(where.out)
@@ -128,15 +160,15 @@ def link_view(view: Path, target: Path, *, made_in: Path | None) -> str:
 def _left_by_interrupted(driver: Driver, plan: Plan) -> Path | None:
     """Find what an interrupted run of the same commit had trained, the newest one."""
     assert plan.volume is not None
-    left = _left(driver, Path(plan.volume.store) / "work")
+    left = _left(driver.state_folder(), Path(plan.volume.store) / "work")
     found = [workspace for workspace, run in left if run.plan.commit == plan.commit]
     return max(found, key=lambda workspace: workspace.stat().st_mtime_ns, default=None)
 
 
-def _left(driver: Driver, work: Path) -> Iterator[tuple[Path, Run]]:
+def _left(state: Path, work: Path) -> Iterator[tuple[Path, Run]]:
     """Give the workspaces that runs at rest left, with these runs."""
     for workspace in sorted(work.iterdir()) if work.is_dir() else ():
-        run = ended(driver.state_folder(), workspace.name)
+        run = ended(state, workspace.name)
         if run is not None:
             yield workspace, run
 
@@ -155,9 +187,9 @@ def _make_link(link: Path, target: Path, made_in: Path | None) -> None:
         raise
 
 
-def _inside(plan: Plan) -> Path | None:
+def _inside(plan: Plan, volume: VolumePlan) -> Path | None:
     """Where, below the work tree's top, scripts expect the model: the private volume's place, or the view's."""
-    assert plan.volume is not None and plan.training is not None
-    there = Path(plan.volume.path if plan.volume.private else plan.volume.view or "/")
+    assert plan.training is not None
+    there = Path(volume.path if volume.private else volume.view or "/")
     top = Path(plan.training.top)
     return there.relative_to(top) if there.is_relative_to(top) else None

@@ -20,6 +20,7 @@ from ci_mlsnap.durable.locks import lock
 from ci_mlsnap.errors import LinkEscapes, Refused, TreeUnsupported, UsageError
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import Identity, LiveTree, compared, keep, look_if_possible
+from ci_mlsnap.flows.views import show_others
 from ci_mlsnap.flows.workspace import link_view, links_folder
 from ci_mlsnap.state import live
 
@@ -57,6 +58,12 @@ def require_view(project: Project) -> Path:
             why=f"the live tree {project.volume_path} is this checkout's own, and writable",
             safe="nothing was changed",
             hint="leave --writable away, or use --to DIR",
+        )
+    if project.others:
+        raise UsageError(
+            "--writable is for one model volume, and this model has several",
+            safe="nothing was changed",
+            hint="--to DIR makes a writable copy of all of them",
         )
     if project.view is None:
         raise Refused(
@@ -97,6 +104,7 @@ def show_version(project: Project, view: Path, name: SnapshotName, identity: Ide
     """Let the view lead to the version itself, and put writable copies away. Raises as `show_copy` does."""
     with _alone(project, view):
         project.driver.read_back(name)
+        show_others(project, name)
         return _move(project, view, project.driver.view(name), identity)
 
 

@@ -49,9 +49,10 @@ def _training(plan: Plan) -> Iterator[str]:
     yield f"  command   {command}" + (f"   at most {duration(training.timeout)}" if training.timeout else "")
     for gate in plan.gates:
         yield f"  gate      {gate.metric}" + (f" against {short(plan.baseline)}" if plan.baseline else "")
-    yield f"  snapshot  {volume.path}/.snapshot/{plan.name}"
+    for it in plan.volumes:
+        yield f"  snapshot  {it.path}/.snapshot/{plan.name}"
     if plan.advance and volume.isolation == "workspace":
-        yield f"  advance   {volume.path}, on a good verdict"
+        yield f"  advance   {' and '.join(it.path for it in plan.volumes)}, on a good verdict"
 
 
 def _call(plan: Plan, state: str) -> str:

@@ -36,6 +36,8 @@ def version_lines(
     for pin in header.pins:
         yield f"data      {told(pin)}" + (" (not there any more)" if pin.volume in lost else "")
         yield from _pinned(pin)
+    if len(header.members) > 1:
+        yield f"volumes   {', '.join(header.members)}; of {header.volume}:"
     yield f"files     {counted(header.files, 'file')}, {size(header.bytes)}"
     files = [entry for entry in manifest.entries if entry.kind != "dir"]
     for entry in files[:FILES_SHOWN]:

@@ -18,7 +18,7 @@ from ci_mlsnap.errors import (
     StorageFailed,
     StorageReadOnly,
 )
-from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Probe, Restored, Snapshot
+from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Restored, Snapshot
 from ci_mlsnap.storage.binding import bind, make_own, require_own
 from ci_mlsnap.storage.choice import faster_way, pick_way
 from ci_mlsnap.storage.layout import LINK, Store, new_token
@@ -75,6 +75,10 @@ class LocalDriver:
         """See `Driver.volume_id`."""
         record = self._store.record()
         return record.id if record else ""
+
+    def others(self) -> Sequence[Member]:
+        """See `Driver.others`."""
+        return ()
 
     def bound(self) -> tuple[str, str] | None:
         """See `Driver.bound`."""

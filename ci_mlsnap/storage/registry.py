@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from ci_mlsnap.domain.pins import DataPlan
+from ci_mlsnap.domain.plan import VolumePlan
 from ci_mlsnap.errors import ConfigInvalid
-from ci_mlsnap.ports import Driver
+from ci_mlsnap.ports import Driver, Member
 from ci_mlsnap.storage.local import LocalDriver
 from ci_mlsnap.storage.local_data import LocalData
 
@@ -31,6 +32,16 @@ def open_driver(
     """Open the driver of a volume; nothing is looked at yet. Raises `ConfigInvalid` for an unknown kind."""
     driver = _known(DRIVERS, kind, name)
     return driver(path, store, name, ephemeral=ephemeral, environ=environ)
+
+
+def together(volumes: Sequence[VolumePlan], drivers: Sequence[Driver]) -> Driver:
+    """Give the driver of the model volumes that make a version, the first one first, from the driver of each."""
+    if len(volumes) == 1:
+        return drivers[0]
+    from ci_mlsnap.storage.together import Together
+
+    others = zip(volumes[1:], drivers[1:], strict=True)
+    return Together(drivers[0], [Member(name=it.name, path=Path(it.path), driver=driver) for it, driver in others])
 
 
 def open_data_driver(

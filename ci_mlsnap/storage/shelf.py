@@ -77,7 +77,9 @@ class Shelf:
         """See `Driver.missing`."""
         book = self.ledger.read()
         with storage_errors("the snapshots cannot be listed"):
-            return [SnapshotName.parse(name) for name in sorted(book.seen & book.present.keys()) if self._is_gone(name)]
+            return [
+                SnapshotName.parse(name) for name in sorted(book.seen & book.present.keys()) if self._is_gone(name)
+            ]
 
     def _is_gone(self, name: str) -> bool:
         """Tell whether it stands nowhere; a prune that was cut short left it in the trash."""

@@ -32,7 +32,7 @@ from ci_mlsnap.errors import (
     VolumeMissing,
     VolumeRefused,
 )
-from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Probe, Restored, Snapshot
+from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Restored, Snapshot
 from ci_mlsnap.testing.memory_parts import put_parts
 from ci_mlsnap.trees.compare import differences
 from ci_mlsnap.trees.copy import copy_tree
@@ -79,6 +79,10 @@ class MemoryDriver:
     def volume_id(self) -> str:
         """See `Driver.volume_id`."""
         return self._storage.volume_id
+
+    def others(self) -> Sequence[Member]:
+        """See `Driver.others`."""
+        return ()
 
     def bound(self) -> tuple[str, str] | None:
         """See `Driver.bound`."""

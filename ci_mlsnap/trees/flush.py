@@ -32,6 +32,13 @@ class Flushed:
     errors: int = 0
     problems: list[str] = field(default_factory=list)
 
+    def add(self, other: Flushed) -> None:
+        """Count what was made durable of another tree too."""
+        self.files += other.files
+        self.folders += other.folders
+        self.errors += other.errors
+        self.problems = [*self.problems, *other.problems][:_PROBLEMS_KEPT]
+
     def failed(self, path: bytes, why: str) -> None:
         """Count something that is not durable."""
         self.errors += 1

@@ -44,6 +44,7 @@ def paths_of_settings() -> set[tuple[str, ...]]:
         "train": (("train",), TrainSettings),
         "forge": (("forge",), ForgeSettings),
         "volume": (("volumes", "*"), VolumeSettings),
+        "others": (("volumes", "*"), VolumeSettings),
         "data": (("volumes", "*"), DataSettings),
         "gates": (("gates", "*"), Gate),
         "retention": (("retention",), Policy),

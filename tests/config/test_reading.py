@@ -210,8 +210,12 @@ def test_an_unusual_but_honest_file_is_read() -> None:
         ('volumes.models.view = "/x"', "volumes.models.view: is not accepted; accepted: a relative path inside"),
         ('volumes.models.view = "m"', "volumes.models.view: is for a shared volume"),
         (
-            '[volumes.a]\npath = "x"\n[volumes.b]\npath = "y"',
-            "mlsnap.toml:4: volumes.b: is a second volume besides a; this version of mlsnap knows one",
+            '[volumes.a]\npath = "x"\n[volumes.b]\ndriver = "local"',
+            "mlsnap.toml:4: volumes.b: is a second model volume and has no path",
+        ),
+        (
+            '[volumes.a]\npath = "x"\n[volumes.b]\npath = "y"\nisolation = "workspace"',
+            "volumes.b.isolation: is not that of the first model volume",
         ),
         ('volume = "a"\nvolumes.b.path = "c"', "volume: is set besides volumes.b.path, which is the same"),
         ("[gates.accuracy]", "gates.accuracy: is empty; set at least one of min, max, max_drop, max_rise"),
@@ -328,7 +332,7 @@ def test_any_number_of_data_volumes_stand_beside_the_model_volume() -> None:
 
 def test_the_way_out_of_a_second_volume_is_told() -> None:
     with pytest.raises(ConfigInvalid) as caught:
-        read('[volumes.a]\npath = "x"\n[volumes.b]\npath = "y"')
+        read('[volumes.a]\npath = "x"\n[volumes.b]\ndriver = "local"')
     assert caught.value.hint == 'if training only reads it, set volumes.b.role = "data"'
 
 

@@ -91,7 +91,7 @@ def test_the_models_stay_without_a_word(desk: Desk) -> None:
         ("checkout", "HEAD", "--", "params"),
         ("checkout", "-b", "here"),
         ("commit", "--quiet", "--allow-empty", "--message=more"),
-        ("commit", "--quiet", "--amend", "--allow-empty", "--message=other words"),
+        ("commit", "--quiet", "--amend", "--message=other words"),
         ("merge", "--squash", "one"),
     ):
         assert (desk.git(*command).hook, desk.model) == ([], "two")
