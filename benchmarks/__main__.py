@@ -18,6 +18,7 @@ from benchmarks.measuring import Bar, unmeasured
 from benchmarks.memory import memory_bars
 from benchmarks.mounts import FileSystem, Images, NotMeasured, file_system, images_below
 from benchmarks.own_part import own_part_bars
+from benchmarks.returning import returning_bars
 from benchmarks.sharing_blocks import reflink_bars
 from benchmarks.starting import starting_bars
 from benchmarks.table import line_of, page_of, write_page
@@ -145,6 +146,16 @@ def _verify(bench: Bench) -> Iterator[Bar]:
     yield from verify_bars(bench.scratch / "verify", bench.large, limit=limit, rounds=bench.rounds)
 
 
+def _returning(bench: Bench) -> Iterator[Bar]:
+    dvc = NotMeasured("only in the full form") if bench.short else dvc_below(bench.scratch)
+    for shape in (trees.SMALL, bench.medium, bench.large):
+
+        def back(root: Path, shape: trees.Shape = shape) -> Iterator[Bar]:
+            return returning_bars(root, shape, dvc, rounds=bench.rounds)
+
+        yield from bench.on("btrfs", f"going back, {shape.text}, beside others", back)
+
+
 GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "start": _start,
     "first": _first,
@@ -154,6 +165,7 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "xfs": _xfs,
     "run": _run,
     "beside": _beside,
+    "returning": _returning,
     "verify": _verify,
 }
 

@@ -48,7 +48,7 @@ def beside_bars(root: Path, shape: Shape, dvc: Path | NotMeasured, bound: Bound,
             tools[name] = start(root / name.replace(" ", ""), master, shape, dvc)
         except NotMeasured as error:
             missing[name] = str(error)
-    seconds = _in_turns(tools, rounds)
+    seconds = seconds_of(tools, rounds)
     for mode, bar, names in (
         ("changed", bound.changed, ("bare process", *_STARTS)),
         ("none", bound.none, ("bare process", DVC_ADD)),
@@ -83,7 +83,18 @@ def dvc_below(scratch: Path) -> Path | NotMeasured:
     return venv / "bin" / "dvc"
 
 
-def _in_turns(tools: Mapping[str, Tool], rounds: int) -> dict[str, list[float]]:
+def dvc_ready(folder: Path, dvc: Path) -> dict[str, str]:
+    """Make a folder a repository of dvc, whose cache shares blocks with the tree; give the environment for it."""
+    env = {**environment(), "HOME": str(folder / "home"), "DVC_NO_ANALYTICS": "1"}
+    run("git", "init", "--quiet", cwd=folder)
+    run(dvc, "init", "--quiet", cwd=folder, env=env)
+    settings = {"cache.type": "reflink", "core.check_update": "false", "core.site_cache_dir": str(folder / "site")}
+    for name, value in settings.items():
+        run(dvc, "config", name, value, cwd=folder, env=env)
+    return env
+
+
+def seconds_of(tools: Mapping[str, Tool], rounds: int) -> dict[str, list[float]]:
     """Give the seconds of each, after an unmeasured round."""
     for tool in tools.values():
         tool()
@@ -99,7 +110,7 @@ def _in_turns(tools: Mapping[str, Tool], rounds: int) -> dict[str, list[float]]:
 
 def _copying(*options: str) -> Start:
     def start(folder: Path, master: Path, shape: Shape, _: Path | NotMeasured) -> Tool:
-        tree = _copied(folder, master)
+        tree = copied(folder, master)
 
         def second() -> float:
             _changed(tree, shape)
@@ -113,20 +124,16 @@ def _copying(*options: str) -> Start:
 def _dvc(folder: Path, master: Path, shape: Shape, dvc: Path | NotMeasured) -> Tool:
     if isinstance(dvc, NotMeasured):
         raise dvc
-    tree, env = _copied(folder, master), {**environment(), "HOME": str(folder / "home"), "DVC_NO_ANALYTICS": "1"}
-    run("git", "init", "--quiet", cwd=folder)
-    run(dvc, "init", "--quiet", cwd=folder, env=env)
-    settings = {"cache.type": "reflink", "core.check_update": "false", "core.site_cache_dir": str(folder / "site")}
-    for name, value in settings.items():
-        run(dvc, "config", name, value, cwd=folder, env=env)
+    tree = copied(folder, master)
+    env = dvc_ready(folder, dvc)
     command = (dvc, "add", "--quiet", "models")
     run(*command, cwd=folder, env=env)
     return lambda: _timed(tree, shape, [command], folder, env)
 
 
 def _restic(folder: Path, master: Path, shape: Shape, _: object) -> Tool:
-    _require("restic")
-    tree = _copied(folder, master)
+    require("restic")
+    tree = copied(folder, master)
     env = {
         **environment(),
         "RESTIC_REPOSITORY": str(folder / "repository"),
@@ -140,8 +147,8 @@ def _restic(folder: Path, master: Path, shape: Shape, _: object) -> Tool:
 
 
 def _git_lfs(folder: Path, master: Path, shape: Shape, _: object) -> Tool:
-    _require("git-lfs")
-    tree = _copied(folder, master)
+    require("git-lfs")
+    tree = copied(folder, master)
     run("git", "init", "--quiet", cwd=folder)
     run("git", "lfs", "install", "--local", cwd=folder)
     run("git", "lfs", "track", "*.bin", cwd=folder)
@@ -160,7 +167,8 @@ _STARTS: dict[str, Start] = {
 }
 
 
-def _copied(folder: Path, master: Path) -> Path:
+def copied(folder: Path, master: Path) -> Path:
+    """Give the folder a copy of the tree of its own."""
     folder.mkdir()
     run("cp", "-a", "--reflink=always", master, folder / "models")
     return folder / "models"
@@ -178,6 +186,7 @@ def _timed(
     return sum(process_seconds(*command, cwd=folder, env=env) for command in commands) + sync_seconds(tree)
 
 
-def _require(program: str) -> None:
+def require(program: str) -> None:
+    """Raise `NotMeasured` where a program is not installed."""
     if shutil.which(program, path=os.environ.get("PATH")) is None:
         raise NotMeasured(f"{program} is not installed")

@@ -50,9 +50,9 @@ class Volume:
         facts = json.loads(run(sys.executable, "-m", "benchmarks.driver_version", *arguments, cwd=TOP))
         return Made(seconds=facts["seconds"], copied=facts["copied"])
 
-    def restore_seconds(self, sha: str) -> float:
+    def restore_seconds(self, sha: str, way: str = "") -> float:
         """Bring a version back by the driver's restore, durably."""
-        arguments = (self.tree, self.store, sha)
+        arguments = (self.tree, self.store, sha, *((way,) if way else ()))
         return float(run(sys.executable, "-m", "benchmarks.driver_restore", *arguments, cwd=TOP))
 
     def forget(self) -> None:
