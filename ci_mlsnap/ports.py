@@ -54,12 +54,31 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot as the storage knows it. `marker` is None for a foreign one, of which nothing else is said."""
+    """A snapshot as the storage knows it. `marker` is None for a foreign one, of which nothing else is said.
+
+    `adopted`: the marker was made from the manifest by a rebuild, so nothing else vouches for either.
+    """
 
     name: str
     marker: Marker | None
     native_id: str = ""
     holds: tuple[str, ...] = ()
+    adopted: bool = False
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a driver knows again of its snapshots. `adopted` are names that became ours by their manifests alone,
+    `refused` others with the reason. `lost` says in words what cannot be brought back; `sequence` is the highest
+    number of a version, pruned ones included; `changed` whether anything was, or would be, written. `ours`
+    counts what stands, and `held` is what of it is held, with its place."""
+
+    ours: int = 0
+    held: tuple[tuple[Snapshot, Path], ...] = ()
+    adopted: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    lost: tuple[str, ...] = ()
+    sequence: int = 0
+    changed: bool = False
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +209,13 @@ class Driver(Protocol):
 
     def used_names(self) -> Iterable[SnapshotName]:
         """Every name that was ever published here, pruned ones included."""
+
+    def rebuild(self, *, project: str, model: str, dry_run: bool) -> Rebuilt:
+        """Know again, from the snapshots alone, which are ours; what is known already stays, and twice is once.
+
+        Only snapshots whose manifest says this project, model, name and volume are adopted. With `dry_run` nothing
+        is written. Raises `VolumeForeign`, `IntegrityDamage` where nothing tells which volume this is.
+        """
 
     def missing(self) -> Sequence[SnapshotName]:
         """Names that a version was seen under, that nobody deleted, and under which nothing stands; in order."""

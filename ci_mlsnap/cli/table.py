@@ -40,6 +40,9 @@ COMMANDS: dict[str, Row] = {
     "finish": Row("CI and repair", "running", "End what a stopped run left over."),
     "snapshot": Row("CI and repair", "running", "Make a version of the live tree as it is, without training."),
     "settle": Row("CI and repair", "settling", "Make durable what this host wrote for a run of another host."),
+    "rebuild": Row(
+        "CI and repair", "verifying", "Know versions again from their snapshots, after a loss of state."
+    ),
     "publish": Row("CI and repair", "running", "Send the statuses that wait in the outbox."),
 }
 
@@ -51,7 +54,8 @@ HINTS: dict[str, str] = {
     "get": "restore",
     "undelete": "recover",
     "undo": "recover",
-    "repair": "recover",
+    "repair": "rebuild",
+    "adopt": "rebuild",
     "switch": "checkout",
     "train-model": "run",
     "start": "begin",

@@ -1,4 +1,4 @@
-"""verify: is what is kept still what was sealed? Writes nothing; the first two levels need no credentials."""
+"""verify and rebuild: is what is kept still what was sealed, and knowing it again when its state was lost."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ci_mlsnap.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ci_mlsnap.flows.rebuild import Rebuilding
     from ci_mlsnap.flows.verify import Verified
 
 DAMAGE_SHOWN = 20
@@ -48,6 +49,46 @@ def verify(
     return ExitCode.DONE
 
 
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be known again, and write nothing.")
+@json_option
+@click.pass_context
+def rebuild(ctx: click.Context, dry_run: bool, as_json: bool) -> int:
+    """Know versions, attempts, holds and channels again from the snapshots, and list what is lost.
+
+    For when the state beside the snapshots was lost or damaged. What is known already stays as it is.
+    """
+    from ci_mlsnap.flows.rebuild import rebuild as flow
+
+    found = flow(open_here(ctx), dry_run=dry_run)
+    if as_json:
+        emit_json(found)
+        return ExitCode.DONE
+    for line in _rebuilt(found, dry_run=dry_run):
+        click.echo(printable(line))
+    return ExitCode.DONE
+
+
+def _rebuilt(found: Rebuilding, *, dry_run: bool) -> Iterator[str]:
+    from ci_mlsnap.domain.texts import counted
+    from ci_mlsnap.report.rendering import short
+
+    if not found.changed:
+        yield f"nothing to rebuild: {counted(found.versions, 'snapshot')} known"
+    else:
+        yield f"{'would be known' if dry_run else 'known'}: {counted(found.versions, 'snapshot')}"
+    for name in found.adopted:
+        yield f"  adopted   {short(name)}, by its manifest alone: `mlsnap verify` says what vouches for it"
+    for channel, name in found.channels:
+        yield f"  channel   {channel} leads to {short(name)}"
+    for volume, name in found.pins:
+        yield f"  data      {volume} {short(name)} is held again"
+    for name, why in found.refused:
+        yield f"  foreign   {name}: {why}"
+    for what in found.lost:
+        yield f"  lost      {what}"
+
+
 def _lines(each: Verified) -> Iterator[str]:
     from ci_mlsnap.domain.texts import counted
     from ci_mlsnap.report.rendering import short
@@ -71,6 +112,5 @@ def _tell_rest(found: list[Verified], unlisted: list[str], *, read_data: bool) -
     elif not read_data:
         click.echo("files were compared by size, time and mode; --read-data reads them all", err=True)
     if unlisted:
-        click.echo(
-            f"in no ledger, so foreign: {counted(len(unlisted), 'snapshot')} with a name like ours", err=True
-        )
+        alike = f"{counted(len(unlisted), 'snapshot')} with a name like ours"
+        click.echo(f"in no ledger, so foreign: {alike}; `mlsnap rebuild --dry-run` looks whose", err=True)

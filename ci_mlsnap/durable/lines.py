@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,34 @@ def read(path: Path) -> tuple[list[dict[str, Any]], Damage | None]:
         payloads.append(_checked(path, line, number, previous).v)
         previous = _link(line)
     return payloads, Damage(line=len(lines) + 1, torn_bytes=len(torn)) if torn else None
+
+
+def salvage(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Give the payloads of all lines that can be read by themselves, whatever the chain says, and how many cannot.
+
+    For repair only: nothing vouches for what such lines say. A missing log is empty. Raises `StorageFailed`.
+    """
+    with storage_errors("a log cannot be read"):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return [], 0
+    payloads, unreadable = [], 0
+    for line in content.split(b"\n")[:-1]:
+        try:
+            payloads.append(_DECODER.decode(line).v)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            unreadable += 1
+    return payloads, unreadable
+
+
+def chained(payloads: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """Give the lines of a whole log that says this, to be written in place of one that cannot be read."""
+    previous = _START
+    for number, payload in enumerate(payloads, 1):
+        line = msgspec.json.encode(_Line(n=number, prev=previous, v=payload))
+        yield line + b"\n"
+        previous = _link(line)
 
 
 def _link(line: bytes) -> str:

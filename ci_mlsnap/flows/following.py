@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ci_mlsnap.domain.channels import last_moves
+from ci_mlsnap.domain.names import is_label
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import channels
@@ -15,6 +16,11 @@ _HOLD = "channel "
 def hold_of(channel: str) -> str:
     """Write who holds what a channel leads to."""
     return _HOLD + channel
+
+
+def channel_of(owner: str) -> str:
+    """Read the channel's name from who holds a snapshot; empty for any other holder."""
+    return owner.removeprefix(_HOLD) if owner.startswith(_HOLD) and is_label(owner.removeprefix(_HOLD)) else ""
 
 
 def follow(driver: Driver) -> None:

@@ -15,7 +15,7 @@ from ci_mlsnap.domain.status import CommitStatus, context_for
 from ci_mlsnap.errors import AnnouncingQueued, IntegrityDamage, MlsnapError, NoCommit, NoSuchVersion
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.versions import find_version
-from ci_mlsnap.ports import Driver, Snapshot
+from ci_mlsnap.ports import Driver, Member, Snapshot
 from ci_mlsnap.state import catalogue
 from ci_mlsnap.trees.differing import sealed_differences
 
@@ -133,13 +133,14 @@ def _look(project: Project, snapshot: Snapshot, statuses: _Statuses, *, read: bo
     try:
         manifest = driver.manifest(marker.name)
         wrong = [*_contradictions(driver, marker, manifest), *_damage(driver, marker.name, manifest, read=read)]
+        wrong += [text for it in _members(driver, manifest) for text in _look_at_member(it, marker, read=read)]
     except IntegrityDamage as error:
         return Verified(name=snapshot.name, level="damaged", damage=(_told(error),))
     texts = (status.description for status in statuses.of(manifest.header.commit))
     said = [digest for text in texts if (digest := digest_said(text, marker.name))]
     if said and not any(marker.digest.startswith(prefix) for prefix in said):
         wrong.append(f"the commit status names the manifest {said[0]}, and it is {marker.digest[: len(said[0])]}")
-    level, next_level = _level(said, statuses, manifest)
+    level, next_level = _level(said, statuses, manifest, adopted=snapshot.adopted)
     return Verified(
         name=snapshot.name,
         level="damaged" if wrong else level,
@@ -150,15 +151,37 @@ def _look(project: Project, snapshot: Snapshot, statuses: _Statuses, *, read: bo
     )
 
 
-def _level(said: Sequence[str], statuses: _Statuses, manifest: Manifest) -> tuple[Level, str]:
+def _members(driver: Driver, manifest: Manifest) -> list[Member]:
+    return [member for member in driver.others() if member.name in manifest.header.members]
+
+
+def _look_at_member(member: Member, first: Marker, *, read: bool) -> Iterator[str]:
+    """Say what is wrong with another volume's part of a version."""
+    driver, at = member.driver, f"volume {member.name}: "
+    try:
+        snapshot = driver.get(first.name)
+        if snapshot is None or snapshot.marker is None:
+            yield f"{at}its snapshot is not there"
+            return
+        manifest = driver.manifest(first.name)
+        found = [*_contradictions(driver, snapshot.marker, manifest)]
+        found += _damage(driver, first.name, manifest, read=read)
+    except IntegrityDamage as error:
+        found = [_told(error)]
+    yield from (at + text for text in found)
+
+
+def _level(said: Sequence[str], statuses: _Statuses, manifest: Manifest, *, adopted: bool) -> tuple[Level, str]:
     """Give the level that is reached, and why none above it is."""
     if said:
         return "matches the digest in the commit status", ""
+    level: Level = "self-consistent" if adopted else "matches ledger"
+    why = "its line was made from it by `mlsnap rebuild`, and " if adopted else ""
     if statuses.silence:
-        return "matches ledger", statuses.silence
+        return level, why + statuses.silence
     if not manifest.header.verdict.good:
-        return "matches ledger", "it missed a gate, and only a success names a digest"
-    return "matches ledger", "no commit status names its digest"
+        return level, why + "it missed a gate, and only a success names a digest"
+    return level, why + "no commit status names its digest"
 
 
 def _contradictions(driver: Driver, marker: Marker, manifest: Manifest) -> Iterator[str]:

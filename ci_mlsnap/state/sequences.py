@@ -19,6 +19,18 @@ class _Counter(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", ta
     last: int
 
 
+def never_below(state: Path, number: int) -> None:
+    """Have numbers go on above this one: of versions that are gone, which no snapshot tells of.
+
+    Raises `IntegrityDamage`, `Busy`, `StorageFailed`.
+    """
+    make_folder(state)
+    with lock(state / "sequence.lock", wait=_LOCK_WAIT):
+        counter = documents.read(state / "sequence.json", _Counter, way_out=_WAY_OUT)
+        if counter is None or counter.last < number:
+            documents.write(state / "sequence.json", _Counter(last=number))
+
+
 def next_sequence(state: Path, driver: Driver) -> int:
     """Give a number above those of all versions, pruned ones included; the same one is never given twice.
 

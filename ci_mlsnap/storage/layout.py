@@ -2,6 +2,7 @@
 
 - `<store>/volume.json`: the volume's id, project, model, name and path
 - `<store>/snapshots/<name>`: a snapshot; beside them `.partial-<token>`, `.trash-<token>` and `.pruned-<name>`
+- `<store>/ledger`: a second name of `state/ledger`
 - `<store>/work/`: workspaces of runs
 - `<store>/state/`: leases, journals, ledger, caches
 - `<volume>/.mlsnap/volume.json`: the same id
@@ -97,6 +98,11 @@ class Store:
         """Where state is."""
         return self.root / "state"
 
+    @property
+    def ledger_twin(self) -> Path:
+        """Where the ledger has its second name: beside the snapshots, since it says what holds them."""
+        return self.root / "ledger"
+
     def partial(self, token: str) -> Path:
         """Give the place of what is being frozen. Raises `StorageFailed` for what is no token of ours."""
         return self.snapshots / f".partial-{_checked(token)}"
@@ -131,11 +137,11 @@ class Store:
             except (msgspec.MsgspecError, UnicodeError) as error:
                 raise _damaged(file, error) from None
 
-    def make_record(self, path: Path, name: str, *, project: str, model: str) -> StoreRecord:
-        """Write the store's record with a new id, at first use."""
+    def make_record(self, path: Path, name: str, *, project: str, model: str, volume_id: str = "") -> StoreRecord:
+        """Write the store's record, at first use with a new id."""
         record = StoreRecord(
             format=FORMAT,
-            id=secrets.token_hex(16),
+            id=volume_id or secrets.token_hex(16),
             project=project,
             model=model,
             name=name,

@@ -18,12 +18,13 @@ from ci_mlsnap.errors import (
     StorageFailed,
     StorageReadOnly,
 )
-from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Restored, Snapshot
+from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Rebuilt, Restored, Snapshot
 from ci_mlsnap.storage.binding import bind, make_own, require_own
 from ci_mlsnap.storage.choice import faster_way, pick_way
 from ci_mlsnap.storage.layout import LINK, Store, new_token
 from ci_mlsnap.storage.pinning import see_data
 from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_existing, store_refusal
+from ci_mlsnap.storage.rebuilding import Rebuilding
 from ci_mlsnap.storage.restoring import Restoring
 from ci_mlsnap.storage.shelf import Shelf
 from ci_mlsnap.storage.trash import Trash
@@ -204,7 +205,7 @@ class LocalDriver:
                 if found is None:
                     self._show_snapshots()
                     self._way.sealed(partial, frozen.inventory)
-                    return self._shelf.publish(partial, marker)
+                    return self._shelf.publish(partial, marker, manifest.header.sequence)
         self._way.remove(partial)
         return found
 
@@ -225,6 +226,7 @@ class LocalDriver:
             raise StorageFailed(
                 f"{self._store.root} is no store yet", hint="`mlsnap init` or the first `mlsnap run` makes it"
             )
+        self._shelf.ledger.require_own()
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -239,6 +241,12 @@ class LocalDriver:
     def used_names(self) -> Iterable[SnapshotName]:
         """See `Driver.used_names`."""
         return self._shelf.used_names()
+
+    def rebuild(self, *, project: str, model: str, dry_run: bool) -> Rebuilt:
+        """See `Driver.rebuild`."""
+        return Rebuilding(shelf=self._shelf, path=self._path, name=self._name).rebuild(
+            project=project, model=model, dry_run=dry_run
+        )
 
     def missing(self) -> Sequence[SnapshotName]:
         """See `Driver.missing`."""

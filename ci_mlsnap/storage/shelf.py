@@ -46,7 +46,7 @@ class Shelf:
     @property
     def ledger(self) -> Ledger:
         """The store's ledger."""
-        return Ledger(path=self.store.state / "ledger")
+        return Ledger(path=self.store.state / "ledger", twin=self.store.ledger_twin)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -60,14 +60,20 @@ class Shelf:
 
     def list(self) -> Sequence[Snapshot]:
         """See `Driver.list`. A damaged one of ours is still ours; reading its manifest says so."""
-        book = self.ledger.read()
+        return self.listed(self.ledger.read())
+
+    def listed(self, book: Book) -> Sequence[Snapshot]:
+        """Give what is there, as a book knows it."""
+        found = (self._look(name, book) for name in self.names() if not name.startswith(UNFINISHED))
+        return [snapshot for snapshot in found if snapshot is not None]
+
+    def names(self) -> Sequence[str]:
+        """Name all that stands where snapshots stand, in order. Raises `StorageFailed`."""
         with storage_errors("the snapshots cannot be listed"):
             try:
-                names = sorted(os.listdir(self.store.snapshots))
+                return sorted(os.listdir(self.store.snapshots))
             except FileNotFoundError:
                 return []
-        found = (self._look(name, book) for name in names if not name.startswith(UNFINISHED))
-        return [snapshot for snapshot in found if snapshot is not None]
 
     def used_names(self) -> Sequence[SnapshotName]:
         """See `Driver.used_names`."""
@@ -77,9 +83,11 @@ class Shelf:
         """See `Driver.missing`."""
         book = self.ledger.read()
         with storage_errors("the snapshots cannot be listed"):
-            return [
-                SnapshotName.parse(name) for name in sorted(book.seen & book.present.keys()) if self._is_gone(name)
-            ]
+            return [SnapshotName.parse(name) for name in self.gone(book)]
+
+    def gone(self, book: Book) -> Sequence[str]:
+        """Name what a book says was seen and not deleted, and stands nowhere."""
+        return [name for name in sorted(book.seen & book.present.keys()) if self._is_gone(name)]
 
     def _is_gone(self, name: str) -> bool:
         """Tell whether it stands nowhere; a prune that was cut short left it in the trash."""
@@ -95,7 +103,13 @@ class Shelf:
         if publication is None or not stat.S_ISDIR(found.st_mode):
             return Snapshot(name=name, marker=None, native_id=str(found.st_ino))
         holds = tuple(book.holds.get(name, ()))
-        return Snapshot(name=name, marker=publication.marker, native_id=self._native(name, found), holds=holds)
+        return Snapshot(
+            name=name,
+            marker=publication.marker,
+            native_id=self._native(name, found),
+            holds=holds,
+            adopted=name in book.adopted,
+        )
 
     def _native(self, name: str, found: os.stat_result) -> str:
         """Say what the file system calls a snapshot: a subvolume's UUID, else the inode of its root."""
@@ -148,7 +162,7 @@ class Shelf:
         """
         name = str(publication.marker.name)
         with _open_manifest(place or self.store.snapshots / name, publication.marker) as file:
-            if _facts(os.fstat(file)) == publication.manifest_facts:
+            if facts_of(os.fstat(file)) == publication.manifest_facts:
                 return
             digest = hashlib.sha256()
             while part := os.read(file, 1 << 20):
@@ -197,12 +211,12 @@ class Shelf:
             for place in (partial / MANIFEST_PATH, partial / OWN / "volume.json", partial / OWN, partial):
                 os.chmod(place, stat.S_IMODE(os.lstat(place).st_mode) & ~0o222)
 
-    def publish(self, partial: Path, marker: Marker) -> Snapshot:
+    def publish(self, partial: Path, marker: Marker, sequence: int) -> Snapshot:
         """Make a sealed tree visible under its name. Raises `SnapshotForeign`, `StorageUnknown`."""
         final = self.store.snapshots / str(marker.name)
         with storage_errors("the snapshot cannot be published"):
-            facts = _facts(os.lstat(partial / MANIFEST_PATH))
-            self.ledger.published(marker, facts)
+            facts = facts_of(os.lstat(partial / MANIFEST_PATH))
+            self.ledger.published(marker, facts, sequence)
             try:
                 rename_without_replacing(partial, final)
             except FileExistsError:
@@ -250,7 +264,8 @@ def _open_manifest(place: Path, marker: Marker) -> Iterator[int]:
         os.close(file)
 
 
-def _facts(found: os.stat_result) -> tuple[int, ...]:
+def facts_of(found: os.stat_result) -> tuple[int, ...]:
+    """Give what tells that a manifest file was not touched since."""
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 

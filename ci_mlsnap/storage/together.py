@@ -18,7 +18,7 @@ from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.durable.atomic import write_atomically
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import IntegrityDamage, VolumeRefused
-from ci_mlsnap.ports import Capabilities, DataSeen, Driver, Frozen, Member, Probe, Restored, Snapshot
+from ci_mlsnap.ports import Capabilities, DataSeen, Driver, Frozen, Member, Probe, Rebuilt, Restored, Snapshot
 
 _FIRST = "first-volume"
 """In the state of each volume: the id of the first one, where leases and journals are."""
@@ -84,6 +84,22 @@ class Together:
     def used_names(self) -> Iterable[SnapshotName]:
         """See `Driver.used_names`: what any of them used."""
         return dict.fromkeys(name for driver in self._every() for name in driver.used_names())
+
+    def rebuild(self, *, project: str, model: str, dry_run: bool) -> Rebuilt:
+        """See `Driver.rebuild`: all volumes, the first one last, since it says which versions there are."""
+        *others, first = [
+            driver.rebuild(project=project, model=model, dry_run=dry_run) for driver in reversed(self._every())
+        ]
+        names = [f"in volume {member.name}: " for member in reversed(self._others)]
+        return msgspec.structs.replace(
+            first,
+            lost=(
+                *first.lost,
+                *(name + it for name, other in zip(names, others, strict=True) for it in other.lost),
+            ),
+            sequence=max(it.sequence for it in (first, *others)),
+            changed=any(it.changed for it in (first, *others)),
+        )
 
     def read_back(self, name: SnapshotName) -> None:
         """See `Driver.read_back`; all volumes that the version has."""

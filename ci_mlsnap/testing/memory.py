@@ -32,7 +32,7 @@ from ci_mlsnap.errors import (
     VolumeMissing,
     VolumeRefused,
 )
-from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Restored, Snapshot
+from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Rebuilt, Restored, Snapshot
 from ci_mlsnap.testing.memory_parts import put_parts
 from ci_mlsnap.trees.compare import differences
 from ci_mlsnap.trees.copy import copy_tree
@@ -260,6 +260,11 @@ class MemoryDriver:
     def used_names(self) -> Iterable[SnapshotName]:
         """See `Driver.used_names`."""
         return [SnapshotName.parse(name) for name in self._storage.used]
+
+    def rebuild(self, *, project: str, model: str, dry_run: bool) -> Rebuilt:
+        """See `Driver.rebuild`: what is in memory cannot be lost by itself."""
+        headers = [self.manifest_header(it.marker.name) for it in self.list() if it.marker is not None]
+        return Rebuilt(sequence=max((header.sequence for header in headers), default=0))
 
     def missing(self) -> Sequence[SnapshotName]:
         """See `Driver.missing`."""
