@@ -115,20 +115,24 @@ def undelete(project: Project, revision: str) -> Back:
     tidy(project.hands, project.driver, identity(project))
     with alone(project):
         finish_cut_off(project)
-        record = find_removed(project, revision)
-        if record is None or (record.condition == "gone" and _is_answered(project, revision)):
-            return Back(version=find_version(project, revision).version, changed=False)
-        if record.condition == "gone":
-            raise NoSuchVersion(
-                f"{record.name[:12]} was removed for good on {record.at[:10]}",
-                why=record.reason,
-                safe="nothing was changed",
-                hint="`mlsnap show` has its record; `mlsnap run --retrain` on its commit makes the next attempt",
-            )
-        bring_back(project, record)
-    announced = send_waiting(project.driver, project.hands.announcer)
-    version = Version(header=record.header, digest=record.digest)
-    return Back(version=version, changed=True, announced=announced)
+        back = _brought_back(project, revision)
+    # Also when nothing changed: an earlier try may have been cut off before it was sent.
+    return msgspec.structs.replace(back, announced=send_waiting(project.driver, project.hands.announcer))
+
+
+def _brought_back(project: Project, revision: str) -> Back:
+    record = find_removed(project, revision)
+    if record is None or (record.condition == "gone" and _is_answered(project, revision)):
+        return Back(version=find_version(project, revision).version, changed=False)
+    if record.condition == "gone":
+        raise NoSuchVersion(
+            f"{record.name[:12]} was removed for good on {record.at[:10]}",
+            why=record.reason,
+            safe="nothing was changed",
+            hint="`mlsnap show` has its record; `mlsnap run --retrain` on its commit makes the next attempt",
+        )
+    bring_back(project, record)
+    return Back(version=Version(header=record.header, digest=record.digest), changed=True)
 
 
 def _planned(project: Project, *, everything: bool) -> Pruning:
