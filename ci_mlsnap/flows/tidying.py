@@ -17,7 +17,7 @@ from ci_mlsnap.flows.following import follow_if_possible
 from ci_mlsnap.flows.live import Identity, compared
 from ci_mlsnap.flows.moving import keep_or_note
 from ci_mlsnap.flows.sealing import remove_leftovers
-from ci_mlsnap.flows.workspace import begun_workspaces, remove_old
+from ci_mlsnap.flows.workspace import begun_workspaces, remove_old, remove_remains
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import catalogue, displaced
 from ci_mlsnap.state.journal import open_runs
@@ -79,6 +79,7 @@ def _tidy_volume(hands: Hands, volume: _Volume, journals: Path) -> None:
     driver = volume.driver
     for tree in driver.trash():
         _purge(hands, driver, tree, volume.identity)
+    remove_remains(journals, _store(driver))
     remove_old(driver, journals, _store(driver), before=hands.clock() - hands.timing.workspace_kept)
 
 

@@ -125,6 +125,13 @@ def remove_old(driver: Driver, state: Path, store: Path, *, before: float) -> No
             driver.remove_clone(workspace)
 
 
+def remove_remains(state: Path, store: Path) -> None:
+    """Remove folders of ended runs that were removed before, where a power cut brought them back."""
+    for folder in sorted((store / "work").glob("[!.]*.*")):
+        if ended(state, folder.stem) is not None:
+            remove_tree(folder)
+
+
 def clear(driver: Driver, plan: Plan, run_id: str, *, keep_model: bool) -> None:
     """Remove a run's folders, but for the model of an interrupted run, which the next one may go on with.
 
