@@ -18,6 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -27,6 +28,9 @@ from hypothesis import HealthCheck, settings
 from tests.quick_disk import leave_quick_disk, move_to_quick_disk
 
 IN_CI = os.environ.get("CI") == "true"
+
+CAMPAIGN_SEED = os.environ.setdefault("MLSNAP_CAMPAIGN_SEED", f"{datetime.now(tz=UTC):%Y-%m-%d}")
+"""What chooses where not all is tried: something else each day. Processes of this run inherit it."""
 
 ORDINARY_USERS = (12001, 12002)
 """Two user ids that have no login and own nothing."""
@@ -416,3 +420,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("faults")
         for name, number in sorted(tried.items()):
             terminalreporter.line(f"{number:6} {name.removeprefix('tried: ')}")
+        terminalreporter.line(f"       chosen by MLSNAP_CAMPAIGN_SEED={CAMPAIGN_SEED}")

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from ci_mlsnap.demo.github import GitHubLookAlike
-from tests.conftest import IN_CI, FileSystem, GitRepository
+from tests.conftest import CAMPAIGN_SEED, IN_CI, FileSystem, GitRepository
 from tests.promise.checking import everything_of, faults_of, manifest_of
 from tests.promise.faults import Fault, Outcome
 from tests.promise.launching import LAUNCHER, ROOT, Launcher
@@ -40,10 +41,10 @@ echo '{"accuracy": 0.9}' > "$MLSNAP_METRICS"
 FILE_SYSTEMS: tuple[FileSystem, ...] = ("ext4", "xfs", "btrfs")
 """The grounds on which faults strike; the driver picks its way on each."""
 
-POINTS = 60 if IN_CI else 12
+POINTS = 60 if IN_CI else 9
 """How many points of a scenario are tried at least."""
-SEED = os.environ.get("MLSNAP_CAMPAIGN_SEED", "1")
-"""What chooses the points where not all are tried."""
+SEED = CAMPAIGN_SEED
+"""What chooses the points where not all are tried: others each day, and told at the end."""
 
 ALL_POINTS = os.environ.get("MLSNAP_CAMPAIGN") == "full"
 """Try all points with all faults, which takes hours; CONTRIBUTING.md says how."""
@@ -225,17 +226,45 @@ def runs(pid: int) -> bool:
         return False
 
 
-def sample(points: Sequence[int], number: int, *, of: str) -> list[int]:
-    """Choose so many of the points by the campaign's seed; all of them where all are to be tried."""
-    if ALL_POINTS or len(points) <= number:
-        return list(points)
-    return sorted(random.Random(f"{SEED} {of}").sample(points, number))
+def sample(effects: Sequence[str], number: int, *, of: str, among: Sequence[int] = ()) -> list[int]:
+    """Choose so many of the effects, or of those `among` them, by the seed; all where all are to be tried.
+
+    Each kind of call is tried before one is tried twice.
+    """
+    numbers = list(among or range(1, len(effects) + 1))
+    if ALL_POINTS or len(numbers) <= number:
+        return numbers
+    random.Random(f"{SEED} {of}").shuffle(numbers)
+    had = Counter[str]()
+    turns = {}
+    for at in numbers:
+        kind = call_of(effects[at - 1]) if at <= len(effects) else "its end"
+        had[kind] += 1
+        turns[at] = had[kind]
+    return sorted(sorted(numbers, key=turns.__getitem__)[:number])
+
+
+def of_each_call(effects: Sequence[str], *, of: str) -> list[int]:
+    """Choose by the seed one effect of each kind of call, and some more; give all in CI and in a campaign."""
+    if IN_CI or ALL_POINTS:
+        return list(range(1, len(effects) + 1))
+    kinds = len(set(map(call_of, effects)))
+    return sample(effects, max(kinds, len(effects) // 5), of=of)
+
+
+def call_of(effect: str) -> str:
+    """Give the kind of call that an effect is."""
+    return " ".join(effect.split()[:2])
 
 
 def points(total: int, part: int = 0, parts: int = 1, *, most: int = POINTS) -> Iterator[int]:
-    """Give the effects, of so many, before which this part of a test kills."""
+    """Give the effects, of so many, before which this part of a test kills: one of each stretch, by the seed."""
     step = 1 if ALL_POINTS else max(1, total // most)
-    yield from range(1 + part * step, total + 1, step * parts)
+    chance = random.Random(f"{SEED} {total}")
+    for number, first in enumerate(range(1, total + 1, step)):
+        point = chance.randint(first, min(first + step - 1, total))
+        if number % parts == part:
+            yield point
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from ci_mlsnap.errors import ExitCode, MlsnapError
 from tests.conftest import FileSystem, LoopMount
 from tests.promise.acts import MUTANTS
-from tests.promise.conftest import ALL_POINTS, FILE_SYSTEMS
+from tests.promise.conftest import ALL_POINTS, FILE_SYSTEMS, SEED, of_each_call
 from tests.promise.faults import FAILING, Fault, Outcome
 from tests.promise.launching import NO_FAULT, Launcher
 from tests.promise.scenes import SCENES, Scene, half_made, recover
@@ -22,7 +23,7 @@ NAMED = {ExitCode.STORAGE_FAILED, ExitCode.STORAGE_UNKNOWN, ExitCode.INTEGRITY}
 """The exit codes with which a storage that fails may end an act."""
 
 REFUSALS = [(error, sticky) for error in FAILING for sticky in (False, True)]
-"""Each error once, and from a point on: in turn, or, where all is to be tried, each at each point."""
+"""Each error once, and from a point on."""
 
 Count = Callable[[str, int], None]
 
@@ -42,10 +43,11 @@ def test_killed_at_any_call(
     loop_mount: LoopMount, launcher: Launcher, count: Count, fs: FileSystem, act: str
 ) -> None:
     ground, scene = loop_mount(fs, 64), SCENES[act]
-    point = 1
-    while _struck(launcher, scene, ground, point, Fault(at=point, kind="kill"), {KILLED}).struck:
-        point += 1
-    count(f"driver: killed at a call, {fs}", point - 1)
+    effects = _struck(launcher, scene, ground, 1, NO_FAULT, set()).effects
+    chosen = of_each_call(effects, of=f"killed {act} {fs}")
+    for tried, point in enumerate(chosen, start=2):
+        _struck(launcher, scene, ground, tried, Fault(at=point, kind="kill"), {KILLED})
+    count(f"driver: killed at a call, {fs}", len(chosen))
 
 
 @pytest.mark.parametrize("fs", FILE_SYSTEMS)
@@ -54,17 +56,24 @@ def test_refused_any_call(
     loop_mount: LoopMount, launcher: Launcher, count: Count, fs: FileSystem, act: str
 ) -> None:
     ground, scene = loop_mount(fs, 64), SCENES[act]
-    calls = len(_struck(launcher, scene, ground, 1, NO_FAULT, set()).effects)
-    tried = 0
-    for refusals in [[refusal] for refusal in REFUSALS] if ALL_POINTS else [REFUSALS]:
-        point = 1
-        while point <= calls:
-            tried += 1
-            error, sticky = refusals[tried % len(refusals)]
-            fault = Fault(at=point, kind="error", error=error, sticky=sticky)
-            outcome = _struck(launcher, scene, ground, tried + 1, fault, {0, *NAMED})
-            point = max(point, outcome.first) + 1
-    count(f"driver: refused a call, {fs}", tried)
+    effects = _struck(launcher, scene, ground, 1, NO_FAULT, set()).effects
+    faults = list(_refusals(effects, of=f"refused {act} {fs}"))
+    for tried, fault in enumerate(faults, start=2):
+        _struck(launcher, scene, ground, tried, fault, {0, *NAMED})
+    count(f"driver: refused a call, {fs}", len(faults))
+
+
+def _refusals(effects: Sequence[str], *, of: str) -> Iterator[Fault]:
+    """Refuse each chosen call with one of the errors that it can have, in turn; all with all in a campaign."""
+    turn = random.Random(f"{SEED} {of}").randrange(len(REFUSALS))
+    for point in of_each_call(effects, of=of):
+        kind = effects[point - 1].partition(":")[0]
+        possible = [refusal for refusal in REFUSALS if kind in FAILING[refusal[0]]]
+        if possible and not ALL_POINTS:
+            turn += 1
+            possible = [possible[turn % len(possible)]]
+        for error, sticky in possible:
+            yield Fault(at=point, kind="error", error=error, sticky=sticky)
 
 
 @pytest.mark.parametrize("fs", FILE_SYSTEMS)
