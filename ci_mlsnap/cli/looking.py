@@ -39,9 +39,11 @@ def status(ctx: click.Context, as_json: bool) -> int:
 @click.argument("revision", default="HEAD")
 @click.pass_context
 def show(ctx: click.Context, revision: str, as_json: bool) -> int:
-    """Show all that is known of one version: metrics, verdict, files, where it came from."""
+    """Show all that is known of one version: metrics, verdict, files, where it came from, how to get it."""
     from ci_mlsnap.cli.keeping import show_removed
-    from ci_mlsnap.flows.inspect import lost_data, shown
+    from ci_mlsnap.flows.contents import parts_of
+    from ci_mlsnap.flows.inspect import shown
+    from ci_mlsnap.flows.show import beside
     from ci_mlsnap.report.shown import version_facts, version_lines
 
     project = open_here(ctx)
@@ -51,14 +53,12 @@ def show(ctx: click.Context, revision: str, as_json: bool) -> int:
         if not show_removed(project, revision, as_json):
             raise
         return ExitCode.DONE
-    manifest = project.driver.manifest(answer.version.name)
-    links, lost = project.driver.links(answer.version.name), lost_data(answer)
-    found = project.driver.get(answer.version.name)
-    holds = found.holds if found is not None else ()
+    manifests = [part.manifest for part in parts_of(project.driver, answer.version)]
+    found = beside(project, answer)
     if as_json:
-        emit_json({**version_facts(answer, manifest, links, lost), "holds": holds})
+        emit_json(version_facts(answer, manifests, found))
     else:
-        for line in (*version_lines(answer, manifest, links, lost), *(f"held by   {hold}" for hold in holds)):
+        for line in version_lines(answer, manifests, found):
             click.echo(printable(line))
     return ExitCode.DONE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -16,6 +17,9 @@ from ci_mlsnap.domain.texts import better
 from ci_mlsnap.domain.versions import Version
 
 Sort = Literal["added", "removed", "changed"]
+
+_VALUE = re.compile(r"(?<!\S)(-{1,2}[\w.-]{1,200}(?:=|\s{1,20})|[A-Za-z_]\w{0,200}=|)((?!-)\S+)")
+"""A word of a command, with the option or variable that it is the value of."""
 
 
 class MetricPair(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,9 +212,8 @@ def _environment(before: Side, after: Side) -> tuple[TextChange, ...]:
 
 def environment_of(record: Record) -> dict[str, str]:
     """Give what is known of where and how a version was trained, by name; what is not known is left out."""
-    command = record.argv if isinstance(record.argv, str) else " ".join(record.argv)
     facts = {
-        "command": command,
+        "command": shown_command(record.argv),
         "host": record.host,
         "image": record.image,
         "packages": record.packages_digest[:12],
@@ -218,6 +221,16 @@ def environment_of(record: Record) -> dict[str, str]:
         "tool": record.tool,
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def shown_command(argv: Sequence[str] | str) -> str:
+    """Write a command as it may be shown: values of options and variables that look like a secret are left out."""
+
+    def hidden(found: re.Match[str]) -> str:
+        name = found[1].strip("-= \t\n")
+        return f"{found[1]}(hidden)" if looks_secret(name, found[2]) else found[0]
+
+    return _VALUE.sub(hidden, argv if isinstance(argv, str) else " ".join(argv))
 
 
 def _unknown(sides: Sequence[Side]) -> Iterable[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ci_mlsnap.domain.comparing import Differences, LineChange, Side, compare
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.selecting import attempts
 from ci_mlsnap.domain.versions import Version, answer
 from ci_mlsnap.errors import NoSuchVersion
+from ci_mlsnap.flows.contents import Part, parts_of
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.parameters import parameters_of
 from ci_mlsnap.flows.versions import find_version, known_ancestors
@@ -24,8 +27,10 @@ def diff(project: Project, before: str = "", after: str = "") -> Differences:
     new = find_version(project, after or "HEAD").version
     old = find_version(project, before).version if before else _compared_with(project, new)
     code, notes = _code(project, old, new)
-    entries = [_entries(project, version) for version in (old, new)]
-    parameters = parameters_of(project, (old, new), entries, code)
+    parts = [parts_of(project.driver, version) for version in (old, new)]
+    several = max(map(len, parts)) > 1
+    entries = [_entries(side, several=several) for side in parts]
+    parameters = parameters_of(project, (old, new), parts, code)
     sides = [
         Side(version=it, entries=files, record=record_of(project.state, it), parameters=values)
         for it, files, values in zip((old, new), entries, parameters, strict=True)
@@ -67,6 +72,14 @@ def _code(project: Project, old: Version, new: Version) -> tuple[Sequence[LineCh
     return project.repository.line_changes(old.header.commit, new.header.commit, below=below), notes
 
 
-def _entries(project: Project, version: Version) -> Sequence[Entry] | None:
-    manifest = project.driver.manifest(version.name)
-    return None if manifest.header.files_mode == "none" else manifest.entries
+def _entries(parts: Sequence[Part], *, several: bool) -> Sequence[Entry] | None:
+    """Give all that is in a version, below the names of its volumes where there are `several`."""
+    if any(part.manifest.header.files_mode == "none" for part in parts):
+        return None
+    if not several:
+        return parts[0].manifest.entries
+    return [
+        msgspec.structs.replace(entry, path=part.volume.encode() + b"/" + entry.path)
+        for part in parts
+        for entry in part.manifest.entries
+    ]

@@ -94,11 +94,6 @@ def shown(project: Project, revision: str) -> Answer:
     return find_version(project, revision)
 
 
-def lost_data(answer: Answer) -> tuple[str, ...]:
-    """Name the data volumes whose state, as the version was trained on it, is not there any more."""
-    return tuple(pin.volume for pin in answer.version.header.pins if not Path(pin.path).is_dir())
-
-
 def path_of(project: Project, revision: str, *, nearest: bool = False, channel: bool = False) -> Path:
     """Give the read-only path of a version; with `channel`, of what that channel leads to."""
     found = find_channel(project, revision) if channel else find_version(project, revision, nearest=nearest)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ci_mlsnap.domain.comparing import LineChange
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.parameters import FILES, MAX_BYTES, Parameters, read_parameters
 from ci_mlsnap.domain.versions import Version
 from ci_mlsnap.errors import GitFailed
+from ci_mlsnap.flows.contents import Part
 from ci_mlsnap.flows.context import Project
 
 _Files = Mapping[str, Parameters]
+_WANTED = frozenset(name.encode() for name in FILES)
 
 
 def parameters_of(
     project: Project,
     versions: Sequence[Version],
-    entries: Sequence[Sequence[Entry] | None],
+    parts: Sequence[Sequence[Part]],
     code: Sequence[LineChange] | None,
 ) -> list[_Files]:
     """Give what each version's files of parameters say, by file, where these are not the same in all.
@@ -30,13 +32,15 @@ def parameters_of(
     prefix = "" if below == "." else f"{below}/"
     changed = {line.path for line in code or ()}
     committed = [name for name in FILES if prefix + name in changed]
-    trained = _differing(entries)
+    trained = [dict(_trained(side)) for side in parts]
+    names = dict.fromkeys(name for side in trained for name in side)
+    differing = [name for name in names if len({_digest(side, name) for side in trained}) > 1]
     return [
         {
             **_committed(project, version, prefix, committed),
-            **{f"{version.header.volume}/{name}": it for name, it in _trained(project, version, files, trained)},
+            **{name: _read(version, *side[name]) for name in differing if name in side},
         }
-        for version, files in zip(versions, entries, strict=True)
+        for version, side in zip(versions, trained, strict=True)
     ]
 
 
@@ -53,30 +57,25 @@ def _committed(project: Project, version: Version, prefix: str, names: Iterable[
     return found
 
 
-def _differing(entries: Sequence[Sequence[Entry] | None]) -> list[str]:
-    """Name the files of parameters among those of the models that are not the same in all."""
-    wanted = {os.fsencode(name) for name in FILES}
-    files = [[it for it in side or () if it.path in wanted and it.kind == "file"] for side in entries]
-    known = [{it.path: it.sha256 for it in side} for side in files]
-    return [name for name in FILES if len({side.get(os.fsencode(name)) for side in known}) > 1]
+def _trained(parts: Sequence[Part]) -> Iterator[tuple[str, tuple[Part, Entry]]]:
+    """Give the files of parameters that are in a version itself, by volume and name."""
+    for part in parts:
+        for entry in part.manifest.entries:
+            if entry.path in _WANTED and entry.kind == "file":
+                yield f"{part.volume}/{entry.path.decode()}", (part, entry)
 
 
-def _trained(
-    project: Project, version: Version, entries: Sequence[Entry] | None, names: Iterable[str]
-) -> Iterable[tuple[str, Parameters]]:
-    by_path = {entry.path: entry for entry in entries or () if entry.kind == "file"}
-    for name in names:
-        entry = by_path.get(os.fsencode(name))
-        if entry is not None:
-            yield name, _read(project, version, name, entry)
+def _digest(side: Mapping[str, tuple[Part, Entry]], name: str) -> str:
+    return side[name][1].sha256 if name in side else ""
 
 
-def _read(project: Project, version: Version, name: str, entry: Entry) -> Parameters:
+def _read(version: Version, part: Part, entry: Entry) -> Parameters:
     """Read a file of a version, beneath its snapshot, when it is what the manifest says."""
+    name = entry.path.decode()
     if entry.size > MAX_BYTES:
         return Parameters(problem=f"it is larger than {MAX_BYTES >> 10} KiB")
     try:
-        path = project.driver.view(version.name) / name
+        path = part.driver.view(version.name) / name
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(file, "rb") as stream:
             content = stream.read(MAX_BYTES + 1)

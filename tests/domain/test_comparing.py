@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_mlsnap.domain.comparing import LineChange, Side, compare, environment_of, metric_pairs
+from ci_mlsnap.domain.comparing import LineChange, Side, compare, environment_of, metric_pairs, shown_command
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.parameters import Parameters
 from ci_mlsnap.domain.pins import Pin
@@ -175,3 +175,19 @@ def test_code_is_passed_on() -> None:
     lines = (LineChange(path="train.py", added=3, removed=1),)
     assert compare(_side(A), _side(B), code=lines).code == lines
     assert compare(_side(A), _side(B), code=None).code is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        (("python", "train.py", "--lr", "0.1"), "python train.py --lr 0.1"),
+        (("train", "--hf-token", "abc", "--lr=1"), "train --hf-token (hidden) --lr=1"),
+        (("train", "--verbose", "--api-key=abc"), "train --verbose --api-key=(hidden)"),
+        ("HF_TOKEN=abc EPOCHS=3 python train.py", "HF_TOKEN=(hidden) EPOCHS=3 python train.py"),
+        ("curl https://me:abc@host/x", "curl (hidden)"),
+        (("train", "--max_tokens", "128"), "train --max_tokens 128"),
+        ((), ""),
+    ],
+)
+def test_a_command_is_shown_without_what_looks_like_a_secret(argv: tuple[str, ...] | str, shown: str) -> None:
+    assert shown_command(argv) == shown

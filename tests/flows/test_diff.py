@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Folder, Said, make_folder
 from tests.cli.test_output import on_a_terminal
+from tests.flows.conftest import QUIET, MakePlace
 from tests.promise.checking import everything_of
 
 TRAIN = """\
@@ -230,3 +231,25 @@ def test_a_shallow_clone_says_what_it_cannot_compare(pair: Pair) -> None:
     finally:
         aside.rename(hidden)
         shallow.unlink()
+
+
+def test_all_volumes_of_versions_are_compared(make_place: MakePlace) -> None:
+    settings = 'train = "sh train.sh"\n[volumes.models]\npath = "models"\n[volumes.words]\npath = "words"\n'
+    train = """\
+cp weights.txt "$MLSNAP_MODEL_DIR/weights.txt"
+echo '{"size": "'$(cat weights.txt)'"}' > "$MLSNAP_MODEL_DIR_WORDS/config.json"
+"""
+    place = make_place(settings=settings, train=train)
+    first = place.commit("1", **{".gitignore": "/models\n/words\n"})
+    place.mlsnap("run", env=QUIET)
+    place.commit("22")
+    place.mlsnap("run", env=QUIET)
+    found = place.mlsnap("diff", first, "HEAD", "--json").facts
+    assert [(it["path"], it["sort"]) for it in found["files"]] == [
+        ("models/weights.txt", "changed"),
+        ("words/config.json", "changed"),
+    ]
+    assert [(it["file"], it["name"], it["before"], it["after"]) for it in found["parameters"]] == [
+        ("words/config.json", "size", "1", "22")
+    ]
+    assert "in volume words" in place.mlsnap("show").stdout

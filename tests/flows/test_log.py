@@ -168,6 +168,31 @@ def test_what_was_live_is_said_for_a_moment(history: History) -> None:
     assert history.log("--live-at", "2001-01-01") == []
 
 
+# -- one version -----------------------------------------------------------------------------------------
+
+
+def test_a_version_is_shown_with_its_run_and_what_keeps_it(history: History) -> None:
+    shown = history.folder.mlsnap("show", history.first)
+    for words in (
+        "command   sh train.sh",
+        "channel   production leads here",
+        "held by   channel production",
+        f"get it    mlsnap checkout {history.first[:7]}.2",
+    ):
+        assert words in shown.stdout, shown.stdout
+    facts = history.folder.mlsnap("show", history.first, "--json").facts
+    assert facts["channels"] == ["production"]
+    assert facts["record"]["outcome"] == "good"
+    assert facts["record"]["volume"]["snapshot"] == facts["header"]["name"] == f"{history.first}.2"
+
+
+def test_a_versions_metrics_are_shown_against_its_baseline(history: History) -> None:
+    shown = history.folder.mlsnap("show", history.second).stdout
+    assert "0.9000   +0.1000 better, from 0.8000" in shown
+    facts = history.folder.mlsnap("show", history.second, "--json").facts
+    assert facts["baseline_metrics"] == {"accuracy": 0.8, "loss": 0.5}
+
+
 # -- what goes not together, and how it looks ------------------------------------------------------------
 
 

@@ -16,9 +16,10 @@ from ci_mlsnap.domain.versions import Answer, How
 from ci_mlsnap.ports import CommitFacts
 from ci_mlsnap.report.logged import LogLine, log_facts, log_rows
 from ci_mlsnap.report.planned import plan_lines
-from ci_mlsnap.report.shown import FILES_SHOWN, version_facts, version_lines
+from ci_mlsnap.report.shown import FILES_SHOWN, Beside, version_facts, version_lines
 from ci_mlsnap.report.told import back_lines, headline_of
 from tests.domain.strategies import header_of, version
+from tests.report.records import record as run_record
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 COMMIT = CommitFacts(sha=A, tree=C, parents=(B,), subject="A better model", time="2026-01-02T03:04:05+00:00")
@@ -240,7 +241,22 @@ def test_show_says_where_a_version_came_from_what_it_scored_and_what_is_in_it() 
         baseline=B,
         verdict=Verdict(good=False, findings=findings),
     )
-    lines = list(version_lines(answer, manifest, {"path": "/r/models/.snapshot/a"}))
+    base = version(B, metrics={"accuracy": 0.95})
+    record = run_record(
+        host="ml-01 x86_64",
+        argv=("python", "train.py", "--token", "abc"),
+        actor="ada",
+        run_url="https://ci.example/1",
+        steps={"train": 12.7},
+    )
+    found = Beside(
+        links={"path": "/r/models/.snapshot/a"},
+        base=base,
+        record=record,
+        channels=["production"],
+        holds=["channel x"],
+    )
+    lines = list(version_lines(answer, [manifest], found))
     assert lines == [
         f"version   {A}",
         "model     digits of org/digits, number 1, made 2024-05-01T12:00:00Z",
@@ -249,21 +265,58 @@ def test_show_says_where_a_version_came_from_what_it_scored_and_what_is_in_it() 
         "  met     accuracy 0.9611 >= 0.9000",
         "  missed  loss 0.3 > 0.2",
         "metrics   from metrics.json",
-        "  accuracy                 0.9611",
+        "  accuracy                 0.9611   +0.0111 better, from 0.9500",
         "baseline  bbbbbbb",
+        "trained   in 12.7 s by ada",
+        "command   python train.py --token (hidden)",
+        "host      ml-01 x86_64",
+        "tool      0.1.0",
+        "run       https://ci.example/1",
         "files     2 files, 2 KB",
         "      1 KB  eeeeeeeeeeee  file-000",
         "      1 KB  eeeeeeeeeeee  file-001",
         f"manifest  {'d' * 64}",
+        "channel   production leads here",
+        "held by   channel x",
         "path      /r/models/.snapshot/a",
+        "get it    mlsnap checkout aaaaaaa   (the model alone: mlsnap restore aaaaaaa)",
     ]
+
+
+def test_what_is_not_there_any_more_is_said_of_a_version() -> None:
+    answer, manifest = _answer(metrics={"accuracy": 0.9611}, baseline=B)
+    assert "baseline  bbbbbbb (not there any more)" in list(version_lines(answer, [manifest]))
+
+
+def test_what_was_kept_is_got_at_another_place() -> None:
+    answer, manifest = _answer(name=f"{A}-keep-1")
+    assert list(version_lines(answer, [manifest]))[-1] == "get it    mlsnap restore aaaaaaa-keep-1 --to DIR"
+
+
+def test_every_volume_of_a_version_is_shown() -> None:
+    answer, manifest = _answer(members=("models", "words"))
+    other = msgspec.structs.replace(
+        manifest, header=msgspec.structs.replace(manifest.header, volume="words", files_mode="none"), entries=()
+    )
+    lines = list(version_lines(answer, [manifest, other]))
+    assert "volumes   models, words" in lines
+    assert "files     2 files, 2 KB in volume models" in lines
+    assert "files     contents not inventoried in volume words" in lines
+    assert {it["volume"] for it in version_facts(answer, [manifest, other])["files"]} == {"models"}
+
+
+def test_facts_of_a_record_have_no_secret_and_nothing_that_training_printed() -> None:
+    answer, manifest = _answer()
+    record = run_record(argv="TOKEN=abc python train.py", log_tail="my secret")
+    facts = version_facts(answer, [manifest], Beside(record=record))
+    assert (facts["record"].argv, facts["record"].log_tail) == ("TOKEN=(hidden) python train.py", "")
 
 
 def test_show_says_what_a_version_was_trained_on() -> None:
     snapshot = Pin(volume="images", kind="snapshot", path=f"/d/{A}", name=A, token="t", held=True)
     written_down = Pin(volume="raw", kind="record", path="/raw", token="t", facts={"mount source": "nas:/raw"})
     answer, manifest = _answer(pins=(snapshot, written_down))
-    lines = list(version_lines(answer, manifest, {}, lost=["images"]))
+    lines = list(version_lines(answer, [manifest], Beside(lost=["images"])))
     assert lines[4:9] == [
         "data      images: snapshot aaaaaaa (not there any more)",
         f"  read at         /d/{A}",
@@ -282,14 +335,14 @@ def test_a_plan_says_which_data_it_reads_and_why_it_trains_again() -> None:
 
 def test_show_ends_a_long_list_of_files_and_json_has_them_all() -> None:
     answer, manifest = _answer(files=FILES_SHOWN + 5)
-    lines = list(version_lines(answer, manifest, {}))
+    lines = list(version_lines(answer, [manifest]))
     assert "  and 5 more: --json lists all" in lines
-    assert len(version_facts(answer, manifest, {})["files"]) == FILES_SHOWN + 6
+    assert len(version_facts(answer, [manifest])["files"]) == FILES_SHOWN + 6
 
 
 def test_another_commits_version_is_never_shown_as_the_commits_own() -> None:
     answer, manifest = _answer("same-inputs")
-    assert next(iter(version_lines(answer, manifest, {}))).endswith("(same-inputs answer)")
+    assert next(iter(version_lines(answer, [manifest]))).endswith("(same-inputs answer)")
 
 
 def test_a_path_that_is_not_utf_8_is_shown_and_is_valid_json() -> None:
@@ -297,8 +350,8 @@ def test_a_path_that_is_not_utf_8_is_shown_and_is_valid_json() -> None:
     inventory = inventory_of([entry])
     manifest = Manifest(header=header_of(inventory), entries=inventory.entries)
     answer = Answer(version=version(A), how="own")
-    assert os.fsdecode(entry.path) in "\n".join(version_lines(answer, manifest, {}))
-    facts = msgspec.json.decode(msgspec.json.encode(version_facts(answer, manifest, {})))
+    assert os.fsdecode(entry.path) in "\n".join(version_lines(answer, [manifest]))
+    facts = msgspec.json.decode(msgspec.json.encode(version_facts(answer, [manifest])))
     assert facts["files"][0]["path"] == "caf\\udce9\n"
 
 
