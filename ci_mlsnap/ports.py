@@ -243,12 +243,14 @@ class Driver(Protocol):
         *,
         way: Literal["swap", "sync"] | None = None,
         paths: Sequence[bytes] = (),
+        full: bool = False,
     ) -> Restored:
         """Make the live tree equal to the snapshot, bit for bit; None picks the best way.
 
         By swap a reader sees the old or the new tree, whole. With `paths`, as the manifest has them, only these
-        files and folders are brought back, by sync, and all else stays as it is. Interrupted, it can be run again.
-        A driver that was opened for data refuses.
+        files and folders are brought back, by sync, and all else stays as it is. A live file that has the facts
+        with which it was read before is not read again, unless `full`. Interrupted, it can be run again. A driver
+        that was opened for data refuses.
         Raises `IntegrityDamage`, `NoSuchVersion` also for a path that the version has not, and `LiveTreeChanged`
         for one that leads through a link, all before anything changed; `VolumeForeign`, `StorageFull`.
         """

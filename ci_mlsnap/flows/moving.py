@@ -203,7 +203,7 @@ def _move(hands: Hands, tree: _Tree, name: SnapshotName, kept: str) -> Moved:
     driver, path, before = tree.driver, tree.path, tree.before
     _mark_in_change(hands, tree, name)
     # A tree that cannot be compared is never sorted through file by file: it goes aside as a whole.
-    restored = driver.restore(name, path, way=None if before is not None else "swap")
+    restored = driver.restore(name, path, way=None if before is not None else "swap", full=tree.read)
     _mark(hands, driver, path, version=name, state=restored.state)
     if before is None:
         return Moved(way=restored.way, aside=restored.displaced)

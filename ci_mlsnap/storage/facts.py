@@ -73,9 +73,14 @@ def remembered(state: Path, tree: Path) -> Remembered:
 
 def remember(state: Path, tree: Path, files: Mapping[bytes, KnownFile], *, youngest: int) -> None:
     """Write a tree's stat cache anew; see `lines_of`."""
+    remember_lines(state, tree, lines_of(files, youngest=youngest))
+
+
+def remember_lines(state: Path, tree: Path, lines: Remembered) -> None:
+    """Write a tree's stat cache anew."""
     file = _cache_file(state, tree)
     make_folder(file.parent)
-    write_atomically(file, msgspec.msgpack.encode(lines_of(files, youngest=youngest)), fsync=False)
+    write_atomically(file, msgspec.msgpack.encode(lines), fsync=False)
 
 
 def lines_of(files: Mapping[bytes, KnownFile], *, youngest: int) -> Remembered:

@@ -296,13 +296,14 @@ class LocalDriver:
         *,
         way: Literal["swap", "sync"] | None = None,
         paths: Sequence[bytes] = (),
+        full: bool = False,
     ) -> Restored:
         """See `Driver.restore`."""
         entries = self._entries(name)
         require_own(self._store, live)
         if paths:
             return self._restoring().restore_parts(self._shelf.place(name), entries, live.absolute(), paths)
-        return self._restoring().restore(self._shelf.place(name), entries, live.absolute(), way)
+        return self._restoring().restore(self._shelf.place(name), entries, live.absolute(), way, full=full)
 
     def clone(self, name: SnapshotName | None, destination: Path, *, paths: Sequence[bytes] = ()) -> Path:
         """See `Driver.clone`. Raises `VolumeRefused` when the destination exists."""

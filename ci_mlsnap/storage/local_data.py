@@ -72,6 +72,7 @@ class LocalData(LocalDriver):
         *,
         way: Literal["swap", "sync"] | None = None,
         paths: Sequence[bytes] = (),
+        full: bool = False,
     ) -> Restored:
         """Refuse: raises `VolumeRefused`."""
         raise VolumeRefused(

@@ -38,7 +38,13 @@ class Restoring:
     volume_id: str
 
     def restore(
-        self, snapshot: Path, entries: Entries | None, live: Path, way: Literal["swap", "sync"] | None
+        self,
+        snapshot: Path,
+        entries: Entries | None,
+        live: Path,
+        way: Literal["swap", "sync"] | None,
+        *,
+        full: bool = False,
     ) -> Restored:
         """See `Driver.restore`; the live path was checked before."""
         if way != "sync" and (way == "swap" or same_file_system(live, self.store.snapshots)):
@@ -52,7 +58,7 @@ class Restoring:
                         safe="the live tree is unchanged",
                         hint="restore file by file (`sync`), which a reader may see half done",
                     ) from error
-        return self._sync(snapshot, entries, live)
+        return self._sync(snapshot, entries, live, full=full)
 
     # -- swap --------------------------------------------------------------------------------------
 
@@ -108,10 +114,11 @@ class Restoring:
         make_own(self.store, live, self.volume_id, make=self.way.make)
         return Restored(way="sync", changed=sync_parts(snapshot, live, wanted, paths))
 
-    def _sync(self, snapshot: Path, entries: Entries | None, live: Path) -> Restored:
+    def _sync(self, snapshot: Path, entries: Entries | None, live: Path, *, full: bool) -> Restored:
         wanted = self._undamaged(snapshot, entries)
         make_own(self.store, live, self.volume_id, make=self.way.make)
-        return Restored(way="sync", changed=sync_tree(snapshot, live, wanted))
+        changed = sync_tree(snapshot, live, wanted, state=self.store.state, full=full)
+        return Restored(way="sync", changed=changed)
 
     def _undamaged(self, snapshot: Path, entries: Entries | None) -> Sequence[Entry]:
         """Give what a snapshot holds, once it was looked at. Raises `IntegrityDamage`."""

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.durable.faults import shown, storage_errors
-from ci_mlsnap.errors import IntegrityDamage, LateWriter
+from ci_mlsnap.errors import IntegrityDamage, LateWriter, StorageFailed
+from ci_mlsnap.storage.facts import content_of, line_of, remember_lines, remembered
 from ci_mlsnap.storage.layout import new_token
 from ci_mlsnap.storage.modes import by_path, is_privileged
 from ci_mlsnap.trees.compare import differences
@@ -22,20 +24,27 @@ from ci_mlsnap.trees.files import copy_content
 from ci_mlsnap.trees.folders import Folders
 from ci_mlsnap.trees.remove import remove_tree
 from ci_mlsnap.trees.syncfs import sync_file_system
-from ci_mlsnap.trees.walk import NO_CONTENT
+from ci_mlsnap.trees.walk import NO_CONTENT, walk
 
 _KINDS = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
 
 
-def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry]) -> int:
+RACY_SECONDS = 2.0
+"""How young a change must be for its time to be doubted, where a file system has coarse ones."""
+
+
+def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry], *, state: Path, full: bool = False) -> int:
     """Make the live tree equal to a snapshot of which these are the entries; give the number of changed things.
 
+    A live file that is as the stat cache in `state` remembers it is not read, unless all are to be in `full`.
     Raises `LateWriter` when the live tree is not equal in the end, `IntegrityDamage`, `StorageFailed`.
     """
+    youngest = time.time_ns() - int(RACY_SECONDS * 1e9)
+    known = {} if full else {path: _Line(line) for path, line in remembered(state, live).items()}
     with storage_errors("the live tree cannot be changed"):
         with Folders(live) as folders:
             removed = clear(folders, by_path(entries), [b""])
-        found = differences(live, entries)
+        found = differences(live, entries, known=known)
         wrong = with_groups({*found.changed, *found.removed, *privileged(live, entries)}, entries)
         with Folders(snapshot) as source, Folders(live) as target:
             writing = Writing(source=source, target=target)
@@ -49,7 +58,37 @@ def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry]) -> int:
     left = differences(live, entries, read=False)
     if left:
         raise written_meanwhile((*left.added, *left.changed, *left.removed)[0])
+    with suppress(StorageFailed):  # only a cache
+        _remember(state, live, (entry for entry in entries if entry.path not in wrong), youngest)
     return removed + len(wrong)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What the stat cache remembers of a file."""
+
+    line: bytes
+
+    @property
+    def sha256(self) -> str:
+        return self.line[16:].hex()
+
+    def covers(self, facts: os.stat_result) -> bool:
+        return bool(content_of(self.line, facts))
+
+
+def _remember(state: Path, live: Path, entries: Iterable[Entry], youngest: int) -> None:
+    """Remember of which files the content was known to be their entry's, and did not change since.
+
+    What was written just now is read once more next time: it may change again with the same times.
+    """
+    digests = {entry.path: entry.sha256 for entry in entries if entry.kind == "file"}
+    lines = {
+        found.path: line_of(found.stat, digests[found.path])
+        for found in walk(live)
+        if found.path in digests and max(found.stat.st_mtime_ns, found.stat.st_ctime_ns) <= youngest
+    }
+    remember_lines(state, live, lines)
 
 
 def written_meanwhile(path: bytes) -> LateWriter:

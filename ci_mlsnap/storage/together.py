@@ -232,9 +232,10 @@ class Together:
         *,
         way: Literal["swap", "sync"] | None = None,
         paths: Sequence[bytes] = (),
+        full: bool = False,
     ) -> Restored:
         """See `Driver.restore`."""
-        return self._first.restore(name, live, way=way, paths=paths)
+        return self._first.restore(name, live, way=way, paths=paths, full=full)
 
     def clone(self, name: SnapshotName | None, destination: Path, *, paths: Sequence[bytes] = ()) -> Path:
         """See `Driver.clone`."""

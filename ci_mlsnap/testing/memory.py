@@ -311,6 +311,7 @@ class MemoryDriver:
         *,
         way: Literal["swap", "sync"] | None = None,
         paths: Sequence[bytes] = (),
+        full: bool = False,
     ) -> Restored:
         """See `Driver.restore`."""
         if self._data:

@@ -6,16 +6,26 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.trees.crew import Crew
 from ci_mlsnap.trees.files import attributes, digest, open_found, require_unchanged
-from ci_mlsnap.trees.listing import KnownFile
 from ci_mlsnap.trees.walk import Found, reading_error, walk
 
-_NOTHING_KNOWN: Mapping[bytes, KnownFile] = {}
+
+class Known(Protocol):
+    """A file's digest, good for as long as it `covers` the facts that the file has."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    def covers(self, facts: os.stat_result) -> bool: ...
+
+
+_NOTHING_KNOWN: Mapping[bytes, Known] = {}
 
 
 class Differences(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +43,7 @@ def differences(
     root: Path,
     entries: Sequence[Entry],
     *,
-    known: Mapping[bytes, KnownFile] = _NOTHING_KNOWN,
+    known: Mapping[bytes, Known] = _NOTHING_KNOWN,
     read: bool = True,
 ) -> Differences:
     """Hold a tree against entries.
@@ -50,7 +60,7 @@ def differences(
 
 
 class _Comparison:
-    def __init__(self, entries: Sequence[Entry], known: Mapping[bytes, KnownFile], *, read: bool) -> None:
+    def __init__(self, entries: Sequence[Entry], known: Mapping[bytes, Known], *, read: bool) -> None:
         self._expected = {entry.path: entry for entry in entries}
         self._known = known
         self._read = read

@@ -33,6 +33,7 @@ from ci_mlsnap.storage.copy import CopyWay
 from ci_mlsnap.storage.facts import line_of, read_objects, update_objects
 from ci_mlsnap.storage.layout import Store
 from ci_mlsnap.storage.local import LocalDriver
+from ci_mlsnap.testing.acts import rewrite_unseen
 from ci_mlsnap.testing.ground import (
     FIRST,
     MODEL,
@@ -312,6 +313,53 @@ def test_files_changed_just_before_the_last_look_are_read_again(
     read_bytes.clear()
     _, frozen = publish(driver, live, SECOND, parent=FIRST)
     assert (sum(read_bytes), frozen.copied_bytes) == (1000, 0)
+
+
+def test_a_restore_file_by_file_reads_what_it_does_not_know(
+    tmp_path: Path, live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ci_mlsnap.storage.sync.RACY_SECONDS", 0.0)
+    read: list[int] = []
+
+    def counting(file: int, size: int, go_on: Callable[[], None]) -> str:
+        read.append(size)
+        return digest(file, size, go_on)
+
+    driver = driver_on(tmp_path, racy_seconds=0.0)
+    driver.initialise(project=PROJECT, model=MODEL)
+    write(live, {f"part-{number}": bytes([number]) * 1000 for number in range(5)})
+    publish(driver, live, FIRST)
+    before = look(live)
+    write(live, {"part-3": b"other" * 200})
+    publish(driver, live, SECOND, parent=FIRST)
+    monkeypatch.setattr("ci_mlsnap.trees.compare.digest", counting)
+
+    def bytes_read(name: SnapshotName, *, full: bool = False) -> int:
+        read.clear()
+        driver.restore(name, live, way="sync", full=full)
+        return sum(read)
+
+    assert bytes_read(FIRST) == 0
+    assert look(live) == before
+    assert bytes_read(FIRST) == 1000  # what the restore wrote itself
+    assert bytes_read(FIRST) == 0
+    assert bytes_read(FIRST, full=True) == 5000
+
+
+def test_a_restore_file_by_file_finds_what_changed_behind_size_and_time(
+    tmp_path: Path, live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ci_mlsnap.storage.sync.RACY_SECONDS", 0.0)
+    driver = driver_on(tmp_path, racy_seconds=0.0)
+    driver.initialise(project=PROJECT, model=MODEL)
+    write_sample(live)
+    publish(driver, live, FIRST)
+    before = look(live)
+    driver.restore(FIRST, live, way="sync")
+    rewrite_unseen(live / "weights.bin")
+    os.setxattr(live / "script.sh", "user.other", b"x")
+    driver.restore(FIRST, live, way="sync")
+    assert look(live) == before
 
 
 def test_shared_files_are_not_read_again_after_one_of_their_versions_went(
