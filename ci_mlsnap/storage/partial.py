@@ -16,6 +16,7 @@ from ci_mlsnap.durable.faults import shown, storage_errors
 from ci_mlsnap.errors import LiveTreeChanged
 from ci_mlsnap.storage.modes import by_path, is_privileged
 from ci_mlsnap.storage.sync import (
+    LEFT_BESIDE,
     Writing,
     clear,
     fits,
@@ -43,6 +44,7 @@ def sync_parts(snapshot: Path, live: Path, entries: Sequence[Entry], paths: Sequ
     with storage_errors("the live tree cannot be changed"):
         above = _look_above(live, parts)
         try:
+            _sweep(live, above)
             removed = _clear(live, wanted, parts)
             wrong = _make(snapshot, live, wanted, _missing_above(above, entries))
         finally:
@@ -90,6 +92,16 @@ def _mode_of(folders: Folders, path: bytes) -> int | None:
             safe="nothing was changed",
             hint="name that path itself, which brings the folder back as a whole",
         ) from None
+
+
+def _sweep(live: Path, above: Sequence[_Above]) -> None:
+    """Remove what an earlier restore of parts left beside them; in the parts themselves it goes anyhow."""
+    with Folders(live) as folders:
+        for path in (folder.path for folder in above if folder.mode is not None):
+            here = folders.at(path)
+            for name in filter(LEFT_BESIDE.fullmatch, map(os.fsencode, os.listdir(here))):
+                open_up(here)
+                remove(here, name)
 
 
 def _missing_above(above: Sequence[_Above], entries: Sequence[Entry]) -> list[Entry]:

@@ -6,6 +6,7 @@ A reader may see files of both versions meanwhile. Interrupted, it is run again 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,6 +29,9 @@ from ci_mlsnap.trees.walk import NO_CONTENT, walk
 
 _KINDS = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
 
+
+LEFT_BESIDE = re.compile(rb"\.mlsnap-[0-9a-f]{16}")
+"""What a restore that was cut off leaves beside the file that it made."""
 
 RACY_SECONDS = 2.0
 """How young a change must be for its time to be doubted, where a file system has coarse ones."""
@@ -186,7 +190,7 @@ class Writing:
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=folder)
             return
-        beside = f".mlsnap-{new_token()}".encode()
+        beside = f".mlsnap-{new_token()}".encode()  # see `LEFT_BESIDE`
         try:
             self._make_beside(entry, beside, folder)
             # Both names of one inode: rename would do nothing and leave the name beside.

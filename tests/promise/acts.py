@@ -90,6 +90,12 @@ def sync(ground: Path, number: int, say: Say) -> None:
     say(f"live {name_of(number)}")
 
 
+def sync_parts(ground: Path, number: int, say: Say) -> None:
+    """Bring one file of version `number` back, and leave the rest alone."""
+    driver_on(ground).restore(name_of(number), live_of(ground), paths=[b"model"])
+    say(f"part {name_of(number)}")
+
+
 def clone(ground: Path, number: int, say: Say) -> None:
     """Make a workspace from version `number`, and throw it away."""
     driver, place = driver_on(ground), store_of(ground) / "work" / str(number)
@@ -177,7 +183,7 @@ def _sync_folder(path: Path) -> None:
 ACTS: dict[str, Act] = {
     act.__name__: act
     for act in (
-        *(initialise, make_version, swap, sync, clone, hold, prune, undelete, delete, life),
+        *(initialise, make_version, swap, sync, sync_parts, clone, hold, prune, undelete, delete, life),
         *(careless_file, careless_folder, careful),
     )
 }

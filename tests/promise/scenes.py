@@ -158,6 +158,20 @@ class _Sync(_Swap):
         Scene.intact(self, ground, number)
 
 
+class _SyncParts(_Sync):
+    act = "sync_parts"
+
+    def intact(self, ground: Path, number: int) -> None:
+        super().intact(ground, number)
+        assert content_of(live_of(ground))[f"only-in-{number}"] == b"%d" % number
+
+    def done(self, ground: Path, number: int) -> None:
+        Scene.done(self, ground, number)
+        found, wanted = content_of(live_of(ground)), content_of(store_of(ground) / "snapshots" / str(name_of(1)))
+        assert found["model"] == wanted["model"]
+        assert found[f"only-in-{number}"] == b"%d" % number
+
+
 class _Clone(Scene):
     act = "clone"
 
@@ -261,6 +275,17 @@ def _make(ground: Path, number: int) -> None:
 
 
 _ALL: tuple[Scene, ...] = (
-    *(_Initialise(), _Making(), _Swap(), _Sync(), _Clone(), _Hold(), _Prune(), _Undelete(), _Delete()),
+    *(
+        _Initialise(),
+        _Making(),
+        _Swap(),
+        _Sync(),
+        _SyncParts(),
+        _Clone(),
+        _Hold(),
+        _Prune(),
+        _Undelete(),
+        _Delete(),
+    ),
 )
 SCENES: dict[str, Scene] = {scene.act: scene for scene in _ALL} | {"delete from the trash": _DeletePruned()}
