@@ -14,7 +14,7 @@ from ci_mlsnap.errors import Busy
 from ci_mlsnap.flows import leases, staying
 from ci_mlsnap.flows import writable as copies
 from ci_mlsnap.flows.context import Project
-from ci_mlsnap.flows.live import keep, look_if_possible
+from ci_mlsnap.flows.live import Source, keep_all, look_if_possible
 from ci_mlsnap.flows.moving import Moved, move_held_tree
 from ci_mlsnap.flows.proposing import Proposal, now_at, place_of, written_at
 from ci_mlsnap.flows.restore import identity, require_volume
@@ -61,7 +61,8 @@ def undo(project: Project, proposal: Proposal) -> Done:
         _require_unmoved(project, proposal)
         moved = _move(project, proposal, writable=noted.writable)
         if noted.kept:
-            _record_unsaved(project, proposal.place, noted)
+            # Its unsaved files are unsaved again.
+            _record(project, proposal, version=noted.version_before, condition=noted.condition_before)
     staying.let_move(project.driver, proposal.place, noted)
     return Done(proposal=proposal, changed=True, kept=moved.kept, aside=moved.aside)
 
@@ -101,19 +102,39 @@ def _keep_and_note(project: Project, proposal: Proposal, reason: str) -> str:
     In this order: once the note is there, all that it names is.
     """
     _require_unmoved(project, proposal)
-    hands, driver, place = project.hands, project.driver, written_at(project, proposal.place)
     # What came on top of an earlier rollback is kept by the move; undoing goes back to before the first one.
-    tree = look_if_possible(driver, place, read=_reads(project, place)) if place and not proposal.noted else None
-    kept = ""
-    if place is not None and tree is not None and tree.unsaved:
-        commit = SnapshotName.parse(proposal.now).sha if proposal.now else proposal.then.name.sha
-        kept = keep(driver, place, identity(project), commit=commit, now=hands.now())
-    with staying.alone(driver):
+    kept = _keep(project, proposal) if proposal.noted is None else ""
+    with staying.alone(project.driver):
         _require_unmoved(project, proposal)
         _note(project, proposal, kept=kept, reason=reason)
-    if place is not None and kept:  # the tree equals what was kept of it, so the move keeps nothing once more
-        live.write(project.state, place, version=kept, condition="equal", run=hands.owner(), now=hands.clock)
+    if kept:  # the trees equal what was kept of them, so the move keeps nothing once more
+        _record(project, proposal, version=kept, condition="equal")
     return kept
+
+
+def _keep(project: Project, proposal: Proposal) -> str:
+    """Keep the trees as they are, all volumes as one, where any has what no version has; give the name."""
+    sources = _sources(project, proposal)
+    if not sources or not all(source.path.is_dir() for source in sources):
+        return ""
+    first = sources[0].path
+    tree = look_if_possible(project.driver, first, read=_reads(project, first))
+    if tree is None or not tree.unsaved:
+        return ""
+    commit = SnapshotName.parse(proposal.now).sha if proposal.now else proposal.then.name.sha
+    return keep_all(sources, identity(project), commit=commit, now=project.hands.now())
+
+
+def _sources(project: Project, proposal: Proposal) -> list[Source]:
+    """Give the trees that are moved, the first volume's first; none for a view of a version."""
+    tree = written_at(project, proposal.place)
+    if tree is None:
+        return []
+    others = () if proposal.view else project.driver.others()
+    return [
+        Source(volume=project.volume.name, driver=project.driver, path=tree),
+        *(Source(volume=member.name, driver=member.driver, path=member.path) for member in others),
+    ]
 
 
 def _reads(project: Project, tree: Path) -> bool:
@@ -178,15 +199,15 @@ def _move(project: Project, proposal: Proposal, *, writable: bool = False) -> Mo
     return move_held_tree(project.hands, project.driver, name, proposal.place, whose, chosen=before)
 
 
-def _record_unsaved(project: Project, place: Path, noted: RolledBack) -> None:
-    """Say again of the tree what was recorded when it had these unsaved files."""
-    hands, tree = project.hands, written_at(project, place)
-    if tree is not None:
+def _record(project: Project, proposal: Proposal, *, version: str, condition: live.Condition) -> None:
+    """Record what the trees are: they are in no version of a commit, so no state of theirs is known."""
+    hands = project.hands
+    for source in _sources(project, proposal):
         live.write(
-            project.state,
-            tree,
-            version=noted.version_before,
-            condition=noted.condition_before,
+            source.driver.state_folder(),
+            source.path,
+            version=version,
+            condition=condition,
             run=hands.owner(),
             now=hands.clock,
         )

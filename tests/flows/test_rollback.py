@@ -362,6 +362,25 @@ def test_a_shared_volume_without_a_view_asks_which_is_meant(make_place: MakePlac
     assert "--shared" in place.refused("refused", 40, "rollback", "--yes").stderr
 
 
+# -- several volumes -------------------------------------------------------------------------------------
+
+
+def test_several_volumes_go_back_and_come_back_as_one(make_place: MakePlace) -> None:
+    both = settings() + '[volumes.words]\npath = "words"\n'
+    place = make_place(settings=both, train=SCORED + 'cp weights.txt "$MLSNAP_MODEL_DIR_WORDS/words"\n')
+    place.commit(**{".gitignore": "/models\n/words\n"})
+    first, second = train(place, "first"), train(place, "second")
+    other = place.folder / "words"
+    (other / "words").write_text("by hand\n")
+    done = roll_back(place)
+    assert (done["then"], done["kept"], done["unsaved"]["changed"]) == (first, f"{second}-keep-1", 1)
+    assert (weights(place), (other / "words").read_text()) == ("first", "first\n")
+    roll_back(place, "--undo")
+    assert (weights(place), (other / "words").read_text()) == ("second", "by hand\n")
+    tree = place.mlsnap("status", "--json").facts["live"]
+    assert (tree["version"], tree["changed"]) == (second, 1)
+
+
 # -- which one is before ---------------------------------------------------------------------------------
 
 
