@@ -115,5 +115,7 @@ def _living(driver: Driver) -> set[str]:
     # In this order: a run that ends meanwhile is found as a version.
     runs = open_runs(driver.state_folder())
     names = [run.plan.name for run in runs]
-    names += [snapshot.name for snapshot in (*driver.list(), *driver.pruned()) if snapshot.marker is not None]
+    # Twice: a version that comes back from the trash is in neither place between two looks.
+    there = (*driver.list(), *driver.pruned(), *driver.list())
+    names += [snapshot.name for snapshot in there if snapshot.marker is not None]
     return {owner(driver, name) for name in names} | {owner(driver, run.plan.name, run.run_id) for run in runs}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -24,7 +24,7 @@ from ci_mlsnap.errors import IntegrityDamage, UsageError
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.ports import CommitFacts, GraphLine
 from ci_mlsnap.report.logged import LogLine
-from ci_mlsnap.state import channels
+from ci_mlsnap.state import channels, pruned
 from ci_mlsnap.state.catalogue import versions
 
 _WHOLE_HISTORY = 10_000_000
@@ -70,6 +70,7 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
     by_name: Mapping[str, Version]
     best: Version | None
     leading: Mapping[str, tuple[str, ...]]
+    pruned: Collection[str]
 
 
 def history(project: Project, wanted: Wanted) -> Listing:
@@ -88,6 +89,7 @@ def history(project: Project, wanted: Wanted) -> Listing:
         by_name={version.header.name: version for version in found},
         best=best(real),
         leading=leading,
+        pruned=pruned.commits(project.state),
     )
     lines = _of_versions(project, wanted, known) if wanted.of_versions else _of_commits(project, wanted, known)
     return Listing(lines=tuple(lines), metrics=metrics, trouble=trouble)
@@ -158,7 +160,9 @@ def _lines(
         yield _line(commit, version, known)
     if not own:
         same = trees.get(commit.tree)
-        yield LogLine(commit=commit, same_files=same.header.name if same else "")
+        yield LogLine(
+            commit=commit, same_files=same.header.name if same else "", pruned=commit.sha in known.pruned
+        )
 
 
 def _drawn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.policy import Branch, Facts, Policy
@@ -87,17 +88,18 @@ def _held(project: Project) -> Iterator[tuple[str, str]]:
 
 
 def _looked_at(project: Project) -> Iterator[tuple[str, str]]:
-    """Give what live trees and the views of this repository's work trees show."""
-    for tree in live.everywhere(project.state):
-        for name in (tree.version, tree.target):
-            yield name, f"the live tree {one_line(tree.path)} is it"
-    view, top = project.view, project.repository.top
-    if view is None or not view.is_relative_to(top):
-        return
-    for worktree in project.repository.worktrees():
-        link = worktree / view.relative_to(top)
-        if link.is_symlink() and SnapshotName.parse_or_none(link.readlink().name) is not None:
-            yield link.readlink().name, f"the view {one_line(str(link))} leads to it"
+    """Give what live trees and the views of this repository's work trees show, of all volumes."""
+    for driver in (project.driver, *(member.driver for member in project.driver.others())):
+        for tree in live.everywhere(driver.state_folder()):
+            for name in (tree.version, tree.target):
+                yield name, f"the live tree {one_line(tree.path)} is it"
+    top = project.repository.top
+    views = [Path(volume.view) for volume in (project.volume, *project.others) if volume.view]
+    inside = [view.relative_to(top) for view in views if view.is_relative_to(top)]
+    for worktree in project.repository.worktrees() if inside else ():
+        for link in (worktree / view for view in inside):
+            if link.is_symlink() and SnapshotName.parse_or_none(link.readlink().name) is not None:
+                yield link.readlink().name, f"the view {one_line(str(link))} leads to it"
 
 
 def _of_runs(project: Project) -> Iterator[tuple[str, str]]:
@@ -149,14 +151,15 @@ def _contents(project: Project, versions: Sequence[Version], policy: Policy) -> 
     if policy.max_space is None:
         return {}
     room = policy.max_space.of(_total_bytes(project, policy))
-    if sum(version.header.bytes for version in versions) <= room:
+    if not project.others and sum(version.header.bytes for version in versions) <= room:
         return {}
     return {version.header.name: _files(project, version) for version in versions}
 
 
 def _files(project: Project, version: Version) -> Mapping[str, int]:
+    drivers = [member.driver for member in project.driver.others() if member.name in version.header.members]
     try:
-        entries = project.driver.manifest(version.name).entries
+        manifests = [driver.manifest(version.name) for driver in (project.driver, *drivers)]
     except MlsnapError:
         return {}
-    return {entry.sha256: entry.size for entry in entries if entry.sha256}
+    return {entry.sha256: entry.size for manifest in manifests for entry in manifest.entries if entry.sha256}

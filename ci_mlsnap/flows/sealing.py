@@ -64,7 +64,9 @@ def remove_leftovers(driver: Driver) -> None:
     """
     for member in driver.others():
         # A pruned version may be brought back, and then with all its volumes.
-        there = {snapshot.name for snapshot in (*driver.list(), *driver.pruned())}
+        # Looked for twice: one that comes back meanwhile is in neither place between the two looks.
+        seen = (*driver.list(), *driver.pruned(), *driver.list())
+        there = {snapshot.name for snapshot in seen}
         for snapshot in member.driver.list():
             if snapshot.marker is not None and snapshot.name not in there:
                 _remove_leftover(member.driver, snapshot.marker)

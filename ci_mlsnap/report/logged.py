@@ -24,7 +24,8 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     """A commit, a version of one, or both; between commits of a graph only what git draws.
 
     `base` is the version that this one is compared with. `same_files` names the version of another commit with the
-    same files, `gone` a version that channels led to and that is not there any more.
+    same files, `gone` a version that channels led to and that is not there any more. A commit is `pruned` when it
+    had a version.
     """
 
     commit: CommitFacts | None = None
@@ -34,6 +35,7 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[str, ...] = ()
     same_files: str = ""
     gone: str = ""
+    pruned: bool = False
     drawn: str = ""
 
     @property
@@ -98,7 +100,8 @@ def _remarks(line: LogLine) -> str:
     if line.gone:
         parts = ["not there any more"]
     elif line.version is None:
-        parts = [f"same files as {short(line.same_files)}" if line.same_files else "no version"]
+        none = "pruned" if line.pruned else "no version"
+        parts = [f"same files as {short(line.same_files)}" if line.same_files else none]
     else:
         parts = [*(["best"] if line.best else []), *([] if line.version.name.is_version else ["kept"])]
     return " · ".join((*parts, *line.channels))
@@ -123,6 +126,7 @@ def log_facts(line: LogLine) -> dict[str, Any]:
         "metrics": version.metrics if version else {},
         "baseline": (header.baseline or None) if header else None,
         "best": line.best,
+        "pruned": line.pruned,
         "channels": line.channels,
         "created": header.created if header else None,
         "ref": (header.ref or None) if header else None,

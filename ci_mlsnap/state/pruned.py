@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.removed import Pruned
+from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.state import documents
 
 _WAY_OUT = "move the file away; a version that lies in the trash then comes back by the next `mlsnap prune`"
@@ -33,6 +35,13 @@ def of_commit(state: Path, sha: str) -> list[Pruned]:
     found = [pruned for name in sorted(names) if (pruned := find(state, name)) is not None]
     fitting = [pruned for pruned in found if pruned.header.commit == sha]
     return sorted(fitting, key=lambda pruned: (pruned.header.verdict.good, pruned.header.sequence), reverse=True)
+
+
+def commits(state: Path) -> set[str]:
+    """Name the commits that have removed versions, by the names alone. Writes nothing. Raises `StorageFailed`."""
+    with storage_errors("what is known of removed versions cannot be listed"):
+        names = [path.stem for path in (state / "pruned").glob("*.json")]
+    return {name.sha for name in map(SnapshotName.parse_or_none, names) if name is not None and name.is_version}
 
 
 def forget(state: Path, name: str) -> None:

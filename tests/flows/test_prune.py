@@ -386,6 +386,36 @@ def test_a_pruned_commit_names_its_record_its_neighbours_and_the_way_back(make_p
     assert json.loads(place.mlsnap("show", shas[0], "--json").stdout)["removed"] == "trash"
 
 
+def test_the_log_says_which_commits_had_a_version(make_place: MakePlace) -> None:
+    place, shas = made(make_place, 3)
+    place.mlsnap("prune")
+    lines = place.mlsnap("log").stdout.splitlines()
+    assert [line.endswith("pruned") for line in lines if shas[0][:7] in line] == [True]
+    facts = {line["commit"]: line["pruned"] for line in place.mlsnap("log", "--json").facts}
+    assert facts[shas[0]] is True and facts[shas[1]] is False
+
+
+def test_several_volumes_go_and_come_back_as_one_version(make_place: MakePlace) -> None:
+    settings = LAST_TWO.replace("[retention]", '[volumes.tokenizer]\npath = "tokenizer"\n[retention]')
+    place = quiet(
+        make_place(settings=settings, train=TRAIN + 'cp weights.txt "$MLSNAP_MODEL_DIR_TOKENIZER/words"\n')
+    )
+    place.commit(**{".gitignore": "/models\n/tokenizer\n", "score.txt": "0.5"})
+    shas = []
+    for number in range(3):
+        shas.append(place.commit(f"weights {number}\n"))
+        place.mlsnap("run", env=QUIET)
+    second = place.store.parent / "tokenizer" / "snapshots"
+    place.mlsnap("prune")
+    place.mlsnap("prune")
+    assert in_trash(place) == [shas[0]] and (second / f".pruned-{shas[0]}").is_dir()
+    place.mlsnap("recover", shas[0])
+    place.mlsnap("restore", shas[0])
+    assert (place.folder / "tokenizer" / "words").read_text() == "weights 0\n"
+    place.mlsnap("prune", "--version", shas[1], "--now", "--reason", "x")
+    assert not (second / shas[1]).exists() and not (second / f".pruned-{shas[1]}").exists()
+
+
 def test_what_lies_in_the_trash_without_a_record_comes_back(make_place: MakePlace) -> None:
     place, shas = made(make_place, 3)
     place.mlsnap("prune")
