@@ -14,6 +14,7 @@ from benchmarks import trees
 from benchmarks.beside import Bound, beside_bars, dvc_below
 from benchmarks.constant_time import roll_back_bars, snapshot_bars
 from benchmarks.copying import first_version_bars, second_version_bars
+from benchmarks.hooking import hook_bars
 from benchmarks.measuring import Bar, unmeasured
 from benchmarks.memory import memory_bars
 from benchmarks.mounts import FileSystem, Images, NotMeasured, file_system, images_below
@@ -156,6 +157,10 @@ def _returning(bench: Bench) -> Iterator[Bar]:
         yield from bench.on("btrfs", f"going back, {shape.text}, beside others", back)
 
 
+def _hook(bench: Bench) -> Iterator[Bar]:
+    yield from hook_bars(bench.scratch / "hook", rounds=bench.rounds * 5)
+
+
 GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "start": _start,
     "first": _first,
@@ -167,6 +172,7 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "beside": _beside,
     "returning": _returning,
     "verify": _verify,
+    "hook": _hook,
 }
 
 

@@ -42,6 +42,7 @@ def play(*, keep: Path | None = None) -> None:
         _train_three(stage)
         _lose_and_recover(stage)
         _go_back(stage)
+        _roll_back(stage)
         click.echo()
         for line in commit_page(server.board, REPOSITORY, stage.commits):
             click.echo(line)
@@ -145,11 +146,21 @@ def _lose_and_recover(stage: Stage) -> None:
 
 
 def _go_back(stage: Stage) -> None:
-    stage.say("Back to the good version: code and model together, then scored again")
+    stage.say("Back to the good version: code and model together by plain git, then scored again")
     good = stage.commits[1][0][:7]
-    stage.run("mlsnap", "checkout", good)
+    stage.run("mlsnap", "hooks", "install")
+    stage.run("git", "checkout", good)
     stage.run("mlsnap", "show", good)
     stage.run("python", "score.py")
+
+
+def _roll_back(stage: Stage) -> None:
+    stage.say("The bad model is live again: put it away without touching the code, and it stays away")
+    stage.run("git", "checkout", "main")
+    stage.run("mlsnap", "rollback", "--yes", "--reason", "accuracy fell")
+    stage.run("git", "checkout", stage.commits[0][0][:7])
+    stage.say("Any version, code and model by one command: a person's word ends the rollback")
+    stage.run("mlsnap", "checkout", stage.commits[0][0][:7])
 
 
 def _environment(folder: Path, api_url: str) -> dict[str, str]:

@@ -9,21 +9,23 @@ from pathlib import Path
 
 import msgspec
 
-from ci_mlsnap.config.read import PROJECT_FILE, SHARED_FILE
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.texts import counted, duration, size
-from ci_mlsnap.domain.versions import Answer, How
+from ci_mlsnap.domain.versions import Answer, How, Version
 from ci_mlsnap.errors import Busy, MlsnapError, NoSuchVersion
-from ci_mlsnap.flows import leases, staying, trusting, views
+from ci_mlsnap.flows import leases, staying, trusting, views, writable
 from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.hinting import grounds, grounds_of_none
 from ci_mlsnap.flows.moving import Moved, move_held_tree
 from ci_mlsnap.flows.restore import identity, require_volume
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version
 from ci_mlsnap.hooks.hint import Grounds
+from ci_mlsnap.ports import Driver, Member
 from ci_mlsnap.state import lease, live, rolled_back
 from ci_mlsnap.state.journal import open_runs
 
+OWN = (".mlsnap", ".snapshot")
 MOST_FILES = 10_000
 """Files that are brought back one by one at a checkout, where the storage cannot do it as a whole."""
 
@@ -52,7 +54,7 @@ def look(project: Project, trusted: tuple[trusting.Place, ...], *, copied: int |
     if why:
         return Outlook(text=f"{_stay(project)}: {why} (`mlsnap restore HEAD` when you want it)")
     if not project.driver.volume_id:
-        return Outlook(grounds=_grounds_of_none(project))
+        return Outlook(grounds=grounds_of_none(project))
     place = _place(project)
     pinned = rolled_back.find(project.state, place)
     if pinned is not None:
@@ -62,10 +64,10 @@ def look(project: Project, trusted: tuple[trusting.Place, ...], *, copied: int |
         answer = find_version(project, head)
     except NoSuchVersion as error:
         near = f" ({error.hint})" if "nearest" in error.hint else ""
-        return Outlook(text=f"no version for {head[:7]}; {_stay(project)}{near}", grounds=_grounds(project))
-    if _current(project) == answer.version.header.name:
+        return Outlook(text=f"no version for {head[:7]}; {_stay(project)}{near}", grounds=grounds(project, place))
+    if _are_at(project, answer.version):
         said = f"{_stay(project)}{_HOW[answer.how]}" if answer.how in _HOW else ""
-        return Outlook(text=said, grounds=_grounds(project))
+        return Outlook(text=said, grounds=grounds(project, place))
     why = _in_the_way(project) or _slow(project, answer, copied)
     return Outlook(text=why) if why else Outlook(answer=answer)
 
@@ -93,12 +95,11 @@ def _move(project: Project, name: SnapshotName) -> Moved | None:
             if rolled_back.find(project.state, place) is not None:
                 return None
             return move_held_tree(project.hands, driver, name, place, identity(project))
-    driver.read_back(name)
     with staying.alone(driver):
         if rolled_back.find(project.state, place) is not None:
             return None
-        views.show(project, name)
-        return Moved(way="swap")
+        done = writable.show_version(project, place, name, identity(project))
+        return Moved(way="swap", kept=done.kept, aside=done.aside)
 
 
 def _rolled_back(stay: str) -> str:
@@ -120,16 +121,22 @@ def _place(project: Project) -> Path:
     return project.volume_path if project.private else project.view or project.volume_path
 
 
-def _current(project: Project) -> str:
-    """Name the version that the models are, as far as that is written down; empty where they are none."""
+def _are_at(project: Project, version: Version) -> bool:
+    """Tell whether the models are this version, as far as that is written down."""
     if not project.private:
-        view = project.view
-        target = view.readlink() if view is not None and view.is_symlink() else Path("/")
-        found = SnapshotName.parse_or_none(target.name)
-        return target.name if found is not None and target == project.driver.view(found) else ""
-    recorded = live.read(project.state, project.volume_path)
-    there = recorded is not None and recorded.condition == "equal" and project.volume_path.is_dir()
-    return recorded.version if recorded is not None and there else ""
+        return project.view is not None and views.are_at(project, version.name)
+    trees = [(project.driver, project.volume_path), *((it.driver, it.path) for it in _members(project, version))]
+    return all(_is_at(driver, path, version.header.name) for driver, path in trees)
+
+
+def _is_at(driver: Driver, path: Path, name: str) -> bool:
+    recorded = live.read(driver.state_folder(), path)
+    equal = recorded is not None and recorded.condition == "equal" and recorded.version == name
+    return equal and path.is_dir()
+
+
+def _members(project: Project, version: Version) -> list[Member]:
+    return [member for member in project.driver.others() if member.name in version.header.members]
 
 
 def _stay(project: Project) -> str:
@@ -144,7 +151,7 @@ def _in_the_way(project: Project) -> str:
     """Say who works with what is to be moved, or what was left over there; empty when nobody does."""
     if project.view is not None and not project.private:
         leads = project.view.readlink() if project.view.is_symlink() else Path("/")
-        trains = leads.is_relative_to(project.store / "work")
+        trains = leads.is_relative_to(project.store / "work") and writable.copy_in_view(project) is None
         return "a run trains here; models follow when it has ended (`mlsnap status`)" if trains else ""
     if not project.private:
         return f"{_stay(project)}: the volume is shared, and no `view` is set for this checkout"
@@ -165,58 +172,37 @@ def _ago(seconds: float) -> str:
 
 def _slow(project: Project, answer: Answer, copied: int | None) -> str:
     """Say that a restore takes time; empty when it does not. A view is only a link."""
-    able, header = project.driver.capabilities, answer.version.header
+    able = project.driver.capabilities
     if copied is None or not project.private or able.instant:
         return ""
-    if able.swap and header.files <= MOST_FILES and (able.shares or header.bytes <= copied):
-        return ""
+    wanted, there = _held(project, answer.version.name), _there(project)
+    if wanted is not None and there is not None and able.swap:
+        files, written = max(wanted[0], there[0]), max(wanted[1], there[1])
+        if files <= MOST_FILES and (able.shares or written <= copied):
+            return ""
+    name, header = answer.version.name.short, answer.version.header
     held = f"{counted(header.files, 'file')}, {size(header.bytes)}"
-    return f"{_stay(project)}: bringing {_short(header.name)} back takes a while ({held}): `mlsnap restore HEAD`"
+    return f"{_stay(project)}: bringing {name} back takes a while ({held}): `mlsnap restore HEAD`"
 
 
-def _grounds(project: Project) -> Grounds | None:
-    """What the answer rests on, where files tell it: what versions there are, which one is there, the settings."""
-    ledger = project.state / "ledger"
-    record = live.file_of(project.state, project.volume_path) if project.private else ledger
-    if not ledger.is_file() or not record.is_file():
+def _there(project: Project) -> tuple[int, int] | None:
+    """Say how many files and bytes the live tree holds, which is all copied where some of it is in no version."""
+    recorded = live.read(project.state, project.volume_path)
+    if recorded is not None and recorded.version:
+        return _held(project, SnapshotName.parse(recorded.version))
+    path = project.volume_path
+    empty = not path.exists() or not any(place.name not in OWN for place in path.iterdir())
+    return (0, 0) if empty else None
+
+
+def _held(project: Project, name: SnapshotName) -> tuple[int, int] | None:
+    """Say how many files and bytes a version has; None where nothing tells without a walk."""
+    try:
+        first = project.driver.manifest_header(name)
+        others = [it.driver.manifest_header(name) for it in project.driver.others() if it.name in first.members]
+    except NoSuchVersion:
         return None
-    same = [(project.volume_path, project.volume_path)] if project.private else []
-    if not project.private:
-        if project.view is None or not project.view.is_symlink():
-            return None
-        same = [(project.view, project.view.readlink())]
-    return Grounds(
-        unchanged=(ledger, record, project.store / "volume.json", *_settings_files(project)),
-        absent=(rolled_back.file_of(project.state, _place(project)), *_absent_settings(project)),
-        same=tuple(same),
-    )
-
-
-def _grounds_of_none(project: Project) -> Grounds:
-    record = project.store / "volume.json"
-    return Grounds(unchanged=_settings_files(project), absent=(record, *_absent_settings(project)))
-
-
-def _settings_files(project: Project) -> tuple[Path, ...]:
-    return tuple(file for file in _settings_places(project) if file.is_file())
-
-
-def _absent_settings(project: Project) -> tuple[Path, ...]:
-    return tuple(file for file in _settings_places(project) if not file.is_file())
-
-
-def _settings_places(project: Project) -> tuple[Path, ...]:
-    environ = project.hands.environ
-    home = Path(environ.get("HOME") or "/")
-    return (
-        project.folder / PROJECT_FILE,
-        project.folder / SHARED_FILE,
-        project.repository.common_folder / "config",
-        Path(environ.get("GIT_CONFIG_GLOBAL") or home / ".gitconfig"),
-        Path("/etc/mlsnap.toml"),
-        trusting.trust_file(project.repository),
-        trusting.user_trust_file(environ),
-    )
+    return sum(it.files for it in (first, *others)), sum(it.bytes for it in (first, *others))
 
 
 def _short(name: str) -> str:

@@ -64,6 +64,8 @@ def user_trust_file(environ: Mapping[str, str]) -> Path:
 
 def read(file: Path) -> Trust:
     """Read what is trusted; nothing where the file is not there. Raises `IntegrityDamage`, `StorageFailed`."""
+    if not file.parent.is_dir():
+        return Trust()  # a user without a home, for example
     return documents.read(file, Trust, way_out=_WAY_OUT) or Trust()
 
 

@@ -24,9 +24,12 @@ PATIENCE = "MLSNAP_HOOK_SECONDS"
 STARTING_SECONDS = 30.0
 """How long a child may take to start, from a slow disk."""
 
+# The package comes from where the hook found it; then its folder comes last, as others' modules may be there.
 _CHILD = """\
 import sys
-sys.path.append(sys.argv[1])
+sys.path.insert(0, sys.argv[1])
+import ci_mlsnap
+sys.path.append(sys.path.pop(0))
 from ci_mlsnap.cli.following_git import main
 main(*sys.argv[1:])
 """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
-from tests.hooks.conftest import Desk
+from tests.hooks.conftest import TRAIN, Desk
 
 
 def version(desk: Desk, tag: str) -> str:
@@ -82,6 +83,33 @@ def test_only_the_view_of_a_shared_volume_moves(shared_desk: Desk, tmp_path: Pat
     assert (tmp_path / "volume" / "digits" / "weights").read_text() == live
 
 
+def test_what_only_a_writable_copy_in_a_view_has_is_kept(shared_desk: Desk) -> None:
+    shared_desk.mlsnap("restore", "HEAD", "--writable")
+    (shared_desk.path / "models" / "weights").write_text("tried\n")
+    (line,) = shared_desk.git("checkout", "--quiet", "s1").hook
+    assert shared_desk.model == "shared 1"
+    assert line.startswith(f"models are now {version(shared_desk, 's1')}; what was in no version is kept as ")
+    shared_desk.mlsnap("restore", line.rpartition(" ")[2], "--to", "kept")
+    assert (shared_desk.path / "kept" / "weights").read_text() == "tried\n"
+
+
+def test_all_volumes_of_a_version_move(bare_desk: Desk) -> None:
+    both = 'train.command = "sh train.sh"\n[volumes.models]\npath = "models"\n[volumes.more]\npath = "more"\n'
+    script = TRAIN + 'cat params > "$MLSNAP_MODEL_DIR_MORE/more"\n'
+    ignored = "/models\n/more\n/metrics.json\n"
+    shutil.rmtree(bare_desk.path / "models")
+    shutil.rmtree(bare_desk.path / ".git" / "mlsnap")
+    for number in ("1", "2"):
+        files = {"mlsnap.toml": both, "train.sh": script, ".gitignore": ignored, "params": f"{number}\n"}
+        bare_desk.commit(f"b{number}", **files)
+        bare_desk.git("tag", f"b{number}")
+        bare_desk.mlsnap("run")
+    bare_desk.mlsnap("hooks", "install")
+    for tag, text in (("b1", "1"), ("b2", "2")):
+        assert bare_desk.git("checkout", "--quiet", tag).hook == [f"models are now {version(bare_desk, tag)}"]
+        assert [bare_desk.model, (bare_desk.path / "more" / "more").read_text()] == [text, f"{text}\n"]
+
+
 # -- what does not --------------------------------------------------------------------------------------
 
 
@@ -91,7 +119,7 @@ def test_the_models_stay_without_a_word(desk: Desk) -> None:
         ("checkout", "HEAD", "--", "params"),
         ("checkout", "-b", "here"),
         ("commit", "--quiet", "--allow-empty", "--message=more"),
-        ("commit", "--quiet", "--amend", "--message=other words"),
+        ("commit", "--quiet", "--amend", "--allow-empty", "--message=other words"),
         ("merge", "--squash", "one"),
     ):
         assert (desk.git(*command).hook, desk.model) == ([], "two")

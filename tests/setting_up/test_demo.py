@@ -51,12 +51,18 @@ def test_the_demo_plays_to_its_end_and_shows_what_it_promises(tmp_path: Path) ->
 
 def _shows_every_scene(played: Played) -> None:
     scenes = [line for line in played.output.splitlines() if line.startswith("# ")]
-    words = ("A repository", "First push", "Second push", "Third push", "The accident", "Back to the good version")
+    pushes = ("A repository", "First push", "Second push", "Third push", "The accident")
+    words = (*pushes, "Back to the good version", "The bad model", "Any version")
     assert [scene[2 : 2 + len(word)] for scene, word in zip(scenes, words, strict=True)] == list(words)
     assert played.output.count("\n$ mlsnap run\n") == 3
     assert "(exit code 12)" in played.output
     assert "(`mlsnap recover` goes back)" in played.after("mlsnap status")
     assert "brought back" in played.after("mlsnap recover")
+    good = played.output.rpartition("\n$ mlsnap show ")[2][:7]
+    assert f"mlsnap: models are now {good}" in played.after(f"git checkout {good}")
+    assert "mlsnap: models are now " in played.after("git checkout main")
+    rolled_back = played.output.partition("$ mlsnap rollback")[2].partition("\n$ git checkout ")[2]
+    assert f"mlsnap: models stay at {good}, where they were rolled back to" in rolled_back
 
 
 def _shows_a_commit_page(played: Played) -> None:
