@@ -63,6 +63,15 @@ def run(tmp_path: Path) -> Run:
     return train
 
 
+def timed_out_once_ready(train: Callable[[float], Ran]) -> Ran:
+    """Give how a timeout ended training that had said `ready` before; a busy machine gets a longer one."""
+    for timeout in (0.3, 3.0, PATIENCE):
+        ran = train(timeout)
+        if ran.output.startswith(b"ready\n"):
+            return ran
+    raise AssertionError(f"it never got ready: {ran}")
+
+
 @pytest.fixture
 def program() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Give `program(text, *arguments)`: a Python process of its own that can import the package."""

@@ -22,7 +22,7 @@ from ci_mlsnap.training.descendants import Process, processes
 from ci_mlsnap.training.namespace import ENDED, REPORT
 from ci_mlsnap.training.process import end_leftovers
 from tests.conftest import AsUser, need, need_user_namespaces
-from tests.training.conftest import PATIENCE, Ran, Run, eventually, runs
+from tests.training.conftest import PATIENCE, Ran, Run, eventually, runs, timed_out_once_ready
 
 Inside = Callable[..., Ran]
 SLEEP = f"1000.{os.getpid()}25"
@@ -177,19 +177,22 @@ def test_a_worker_that_ends_by_itself_just_after_is_no_leftover(inside: Inside) 
 
 
 def test_the_timeout_ends_everything(inside: Inside) -> None:
-    trained = inside(f"(setsid sleep {SLEEP} &) ; sleep {SLEEP}", timeout=0.5).trained
+    command = f"(setsid sleep {SLEEP} &) ; echo ready; sleep {SLEEP}"
+    trained = timed_out_once_ready(lambda timeout: inside(command, timeout=timeout)).trained
     assert trained.timed_out
     assert (trained.exit_code, trained.survivors) == (128 + signal.SIGTERM, 0)
     assert number(SLEEP) == []
 
 
 def test_training_may_tidy_up_when_its_time_is_over(inside: Inside) -> None:
-    ran = inside("trap 'echo saved; exit 0' TERM; sleep 100 & wait", timeout=0.3, grace_seconds=PATIENCE)
-    assert ran.output == b"saved\n"
+    command = "trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+    ran = timed_out_once_ready(lambda timeout: inside(command, timeout=timeout, grace_seconds=PATIENCE))
+    assert ran.output == b"ready\nsaved\n"
 
 
 def test_one_that_ignores_sigterm_is_killed(inside: Inside) -> None:
-    ran = inside(f"trap '' TERM; while :; do sleep {SLEEP}; done", timeout=0.3)
+    command = f"trap '' TERM; echo ready; while :; do sleep {SLEEP}; done"
+    ran = timed_out_once_ready(lambda timeout: inside(command, timeout=timeout))
     assert (ran.trained.signal, ran.trained.survivors) == (signal.SIGKILL, 0)
     assert number(SLEEP) == []
 

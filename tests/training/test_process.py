@@ -16,7 +16,7 @@ from ci_mlsnap.errors import CommandMissing, TrainingFailed
 from ci_mlsnap.training.descendants import processes
 from ci_mlsnap.training.process import run_training
 from ci_mlsnap.training.signals import StopSignal
-from tests.training.conftest import PATIENCE, Run, answer, eventually, runs
+from tests.training.conftest import PATIENCE, Run, answer, eventually, runs, timed_out_once_ready
 
 DAEMON = """
 import os, sys, time
@@ -243,15 +243,20 @@ def test_after_the_run_orphans_are_not_adopted_any_more(run: Run) -> None:
 
 
 def test_the_timeout_ends_everything(run: Run, tmp_path: Path) -> None:
-    trained = run("(setsid sh -c 'echo $$ > pid; exec sleep 100' &) ; sleep 100", timeout=0.5).trained
+    command = (
+        "rm -f pid; (setsid sh -c 'echo $$ > part; mv part pid; exec sleep 100' &); "
+        "while [ ! -e pid ]; do sleep 0.01; done; echo ready; sleep 100"
+    )
+    trained = timed_out_once_ready(lambda timeout: run(command, timeout=timeout)).trained
     assert trained.timed_out
     assert trained.exit_code == 128 + signal.SIGTERM
     assert not runs(int((tmp_path / "pid").read_text()))
 
 
 def test_training_may_tidy_up_when_its_time_is_over(run: Run) -> None:
-    ran = run("trap 'echo saved; exit 0' TERM; sleep 100 & wait", timeout=0.3, grace_seconds=PATIENCE)
-    assert ran.output == b"saved\n"
+    command = "trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+    ran = timed_out_once_ready(lambda timeout: run(command, timeout=timeout, grace_seconds=PATIENCE))
+    assert ran.output == b"ready\nsaved\n"
     assert ran.trained.timed_out
 
 
