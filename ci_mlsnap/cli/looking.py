@@ -41,6 +41,7 @@ def status(ctx: click.Context, as_json: bool) -> int:
 def show(ctx: click.Context, revision: str, as_json: bool) -> int:
     """Show all that is known of one version: metrics, verdict, files, where it came from, how to get it."""
     from ci_mlsnap.cli.keeping import show_removed
+    from ci_mlsnap.cli.noting import tell_noted
     from ci_mlsnap.flows.contents import parts_of
     from ci_mlsnap.flows.inspect import shown
     from ci_mlsnap.flows.show import beside
@@ -51,6 +52,7 @@ def show(ctx: click.Context, revision: str, as_json: bool) -> int:
         answer = shown(project, revision)
     except (NoSuchVersion, NoCommit):
         if not show_removed(project, revision, as_json):
+            tell_noted(project, revision, as_json)
             raise
         return ExitCode.DONE
     manifests = [part.manifest for part in parts_of(project.driver, answer.version)]

@@ -182,18 +182,24 @@ def snapshot(ctx: click.Context, allow_dirty: bool, break_lease: bool, ephemeral
 
 
 @click.command()
+@click.option("--notes", is_flag=True, help="Also tell versions as git notes, and exchange these with origin.")
 @json_option
 @click.pass_context
-def publish(ctx: click.Context, as_json: bool) -> int:
+def publish(ctx: click.Context, notes: bool, as_json: bool) -> int:
     """Send the statuses that wait in the outbox."""
+    from ci_mlsnap.cli.noting import noted_text
     from ci_mlsnap.flows.announce import send_waiting
+    from ci_mlsnap.flows.noting import note
 
     project = open_here(ctx)
     announced = send_waiting(project.driver, project.hands.announcer)
+    noted = note(project) if notes else None
     if as_json:
-        emit_json({"sent": announced.sent, "queued": announced.queued, "why": announced.why})
+        emit_json({"sent": announced.sent, "queued": announced.queued, "why": announced.why, "notes": noted})
     else:
         click.echo(f"{len(announced.sent)} sent, {len(announced.queued)} waiting" + _because(announced.why))
+        if noted is not None:
+            click.echo(printable(noted_text(noted)))
     return ExitCode.ANNOUNCING_QUEUED if announced.queued else ExitCode.DONE
 
 

@@ -66,16 +66,16 @@ class Git:
         self.folder = folder
         self._environ = _environment(os.environ if environ is None else environ)
 
-    def ask(self, *arguments: str, seconds: float = LOCAL_SECONDS) -> Answer:
-        """Run a command whose failure is an answer too.
+    def ask(self, *arguments: str, seconds: float = LOCAL_SECONDS, given: bytes = b"") -> Answer:
+        """Run a command whose failure is an answer too; it reads what is `given`, if anything.
 
         Raises `GitFailed` only when git is not there, takes longer than `seconds`, or cannot take the arguments.
         """
         settings = (part for setting in _SETTINGS for part in ("-c", setting))
         command = ["git", "--no-pager", *settings, *arguments]
-        with _started(command, self.folder, self._environ) as process:
+        with _started(command, self.folder, self._environ, reads=bool(given)) as process:
             try:
-                text, complaint = process.communicate(timeout=seconds)
+                text, complaint = process.communicate(given or None, timeout=seconds)
             except subprocess.TimeoutExpired:
                 raise GitFailed(
                     f"git {arguments[0]} was stopped after {seconds:g} s",
@@ -103,14 +103,16 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     return passed | _FIXED
 
 
-def _started(command: list[str], folder: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _started(
+    command: list[str], folder: Path, environ: Mapping[str, str], *, reads: bool
+) -> subprocess.Popen[bytes]:
     """Start git in a session of its own, so that what it started ends with it, and nothing can prompt."""
     try:
         return subprocess.Popen(
             command,
             cwd=folder,
             env=environ,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
