@@ -68,7 +68,7 @@ def note_of(header: ManifestHeader, digest: str) -> Note:
 
 
 def line_of(note: Note) -> str:
-    """Write a note in one line of ASCII, the same each time; the last metrics and findings go until it is short."""
+    """Write a note in one line of ASCII, the same each time; metrics and findings go until it is short enough."""
     while len(line := _written(note)) > LINE_LIMIT and (note.metrics or note.missed):
         metrics, missed = list(note.metrics.items()), note.missed
         if metrics:
@@ -79,7 +79,7 @@ def line_of(note: Note) -> str:
 
 
 def read(text: bytes) -> tuple[Note, ...]:
-    """Give what a note tells, oldest first; lines that are no notes of ours are passed over, also all of a giant."""
+    """Give what a note tells, oldest first; lines that are no notes of ours, and giants, are passed over."""
     if len(text) > NOTE_LIMIT:
         return ()
     found = [note for line in sorted(set(text.split(b"\n"))) if (note := _read_line(line)) is not None]

@@ -8,21 +8,34 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ci_mlsnap.cli.printing import Lines
 from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.pins import DataPlan, Pin
 from ci_mlsnap.errors import IntegrityDamage, MlsnapError
 from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.holding import owner
 from ci_mlsnap.flows.promote import promote
 from ci_mlsnap.flows.rebuild import rebuild
 from ci_mlsnap.flows.verify import verify
 from ci_mlsnap.services import Site, open_project
 from ci_mlsnap.state import catalogue, channels
 from ci_mlsnap.state.sequences import next_sequence
-from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, SECOND, publish
+from ci_mlsnap.testing.ground import (
+    FIRST,
+    MODEL,
+    PROJECT,
+    SECOND,
+    manifest_of,
+    marker_of,
+    pin,
+    publish,
+)
+from ci_mlsnap.testing.memory import MemoryDriver, MemoryStorage
 from ci_mlsnap.trees.remove import remove_tree
 from tests.conftest import GitRepository
 from tests.flows.conftest import QUIET, MakePlace, Place
@@ -293,6 +306,35 @@ def test_a_deleted_name_that_stands_again_is_not_adopted(kept: Store) -> None:
     assert dict(rebuild(kept.open()).refused) == {
         name: "a snapshot of this name was deleted, and names are not used again"
     }
+
+
+# -- data ----------------------------------------------------------------------------------------------
+
+
+def test_versions_hold_the_data_again_that_they_were_trained_on(store: Store, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "one").write_text("1")
+    storage = MemoryStorage(folder=tmp_path / "storage")
+    data = MemoryDriver(images, storage, data=True)
+    data.initialise(project=PROJECT, model="")
+    pin(data, images, SECOND)
+    plan = DataPlan(name="images", path=str(images), driver="memory", store="", pin="snapshot")
+    gone = Pin(volume="images", kind="snapshot", path="", name=str(NAMES[1]), held=True)
+    for name, pinned in ((FIRST, msgspec.structs.replace(gone, name=str(SECOND))), (SECOND, gone)):
+        driver = store.open().driver
+        frozen = driver.freeze(store.live, parent=None, full=False, inventory=True)
+        made = manifest_of(driver, name, frozen)
+        made = msgspec.structs.replace(made, header=msgspec.structs.replace(made.header, pins=(pinned,)))
+        driver.seal(frozen, made, marker_of(name, made))
+    project = store.open()
+    hands = msgspec.structs.replace(project.hands, open_data=lambda wanted: data)
+    project = msgspec.structs.replace(project, hands=hands, data=(plan,))
+    found = rebuild(project)
+    assert found.pins == (("images", str(SECOND)),)
+    assert found.lost[0].startswith(f"the data images at {NAMES[1]}: ")
+    assert storage.holds[str(SECOND)].keys() == {owner(project.driver, str(FIRST))}
+    assert rebuild(project).pins == ()
 
 
 # -- damage --------------------------------------------------------------------------------------------
