@@ -97,6 +97,7 @@ class Volume(RuleBasedStateMachine):
         self.driver: Driver = self.under_test.driver
         self.live: Tree = {}
         self.sealed: dict[str, Sealed] = {}
+        self.pruned: dict[str, Sealed] = {}
         self.gone: set[str] = set()
         self.cold: list[Cold] = []
         self.foreign: dict[str, dict[str, tuple[int, ...]]] = {}
@@ -133,6 +134,14 @@ class Volume(RuleBasedStateMachine):
     def snapshot(self, name: str) -> Path:
         """Where a snapshot stands on the storage, looked up by no driver."""
         (place,) = (path for path in self.under_test.ground.glob(f"**/snapshots/{name}"))
+        return place
+
+    def place_of(self, name: str) -> Path:
+        """Where a snapshot stands, in the trash or out of it."""
+        if name in self.sealed:
+            return self.snapshot(name)
+        ground = self.under_test.ground
+        (place,) = (*ground.glob(f"**/snapshots/.pruned-{name}"), *ground.glob(f"**/pruned/{name}"))
         return place
 
     # -- people write ----------------------------------------------------------------------------------
@@ -197,7 +206,7 @@ class Volume(RuleBasedStateMachine):
             self.sealed.setdefault(str(name), Sealed(tree=cold.tree, marker=str(marker)))
 
     def _sealing(self, name: str, marker: str) -> Outcome:
-        if name in self.gone:
+        if name in self.gone or name in self.pruned:
             return errors.SnapshotConflict
         if name in self.foreign:
             return errors.SnapshotForeign
@@ -272,6 +281,42 @@ class Volume(RuleBasedStateMachine):
             self.driver.delete(name)  # again, as after a crash: once it is gone, that only notes it
             del self.sealed[str(name)]
             self.gone.add(str(name))
+        if str(name) in self.pruned and str(name) not in self._in_trash():
+            self.driver.delete(name)
+            del self.pruned[str(name)]
+            self.gone.add(str(name))
+
+    @precondition(lambda self: self.sealed)
+    @rule(number=numbers, crash=crashes)
+    def prune(self, number: int, crash: int) -> None:
+        name = self.one_of_ours(number)
+        outcome, _ = self.act(lambda: self.driver.prune(name), crash)
+        if str(name) in self.foreign:
+            assert outcome in (errors.SnapshotForeign, "crashed")
+            return
+        found = self.sealed.get(str(name))
+        if found is not None and MANIFEST_PATH in found.rotten:
+            assert outcome in (errors.IntegrityDamage, "crashed")
+        elif found is not None and found.holds:
+            assert outcome in (errors.SnapshotHeld, "crashed")
+        else:
+            assert outcome in ("done", "crashed")
+        if found is not None and not self._is_listed(name):
+            self.pruned[str(name)] = self.sealed.pop(str(name))
+
+    @precondition(lambda self: self.pruned)
+    @rule(number=numbers, crash=crashes)
+    def undelete(self, number: int, crash: int) -> None:
+        name = sorted(self.pruned)[number % len(self.pruned)]
+        outcome, _ = self.act(lambda: self.driver.undelete(SnapshotName.parse(name)), crash)
+        rotten = MANIFEST_PATH in self.pruned[name].rotten
+        assert outcome in ((errors.IntegrityDamage if rotten else "done"), "crashed")
+        if name not in self._in_trash():
+            assert not rotten
+            self.sealed[name] = self.pruned.pop(name)
+
+    def _in_trash(self) -> set[str]:
+        return {found.name for found in self.driver.pruned()}
 
     def _is_listed(self, name: SnapshotName) -> bool:
         return any(found.name == str(name) for found in self.driver.list())
@@ -364,10 +409,10 @@ class Volume(RuleBasedStateMachine):
         if not place.is_file() or not place.stat().st_size:
             return
         rotting = place.stat()
-        for other in self.sealed:
-            shared = self.snapshot(other) / file
+        for other, sealed in (*self.sealed.items(), *self.pruned.items()):
+            shared = self.place_of(other) / file
             if shared.is_file() and os.path.samestat(shared.stat(), rotting):
-                self.sealed[other].rotten ^= {file}
+                sealed.rotten ^= {file}
         self.under_test.damage(SnapshotName.parse(name), file)
 
     @precondition(lambda self: len(self._ledger()) > 1)
@@ -383,7 +428,12 @@ class Volume(RuleBasedStateMachine):
         at = sum(map(len, lines[:number])) + place % len(lines[number])
         ledger.write_bytes(before[:at] + bytes([before[at] ^ (1 << bit)]) + before[at + 1 :])
         driver, name = self.under_test.reopen(), self.one_of_ours(line)
-        deeds: list[Callable[[], object]] = [driver.list, driver.used_names, lambda: driver.get(name)]
+        deeds: list[Callable[[], object]] = [
+            driver.list,
+            driver.pruned,
+            driver.used_names,
+            lambda: driver.get(name),
+        ]
         deeds += [lambda: driver.delete(name), lambda: driver.restore(name, self.under_test.live)]
         for deed in deeds:
             with pytest.raises(errors.IntegrityDamage):
@@ -411,6 +461,7 @@ class Volume(RuleBasedStateMachine):
         ours = {found.name for found in self.driver.list() if found.marker is not None}
         assert ours == set(self.sealed)
         assert {found.name for found in self.driver.list()} - ours == set(self.foreign)
+        assert self._in_trash() == set(self.pruned)
         for found in self.driver.list():
             if found.name in self.sealed:
                 assert (str(found.marker), set(found.holds)) == (
@@ -421,7 +472,7 @@ class Volume(RuleBasedStateMachine):
     @invariant()
     def a_name_is_used_for_ever(self) -> None:
         found = {str(name) for name in self.driver.used_names()}
-        assert set(self.sealed) | self.gone <= found
+        assert set(self.sealed) | set(self.pruned) | self.gone <= found
         assert found <= {str(name) for name in NAMES}
 
     @invariant()
