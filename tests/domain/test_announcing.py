@@ -188,3 +188,28 @@ def test_counts_and_changes_read_as_people_write_them() -> None:
         "12,345 files",
     )
     assert (change("m", 0.5, 0.4), change("m", "nan", 0.4), change("m", 0.5, None)) == ("+0.1000", "", "")
+
+
+def test_a_pruned_version_is_said_to_be_pruned_with_the_verdict_it_had() -> None:
+    states: tuple[State, State] = ("success", "failure")
+    for state in states:
+        made = announcing.pruned("mlsnap/digits", A, state, name=f"{A}.2", day="2026-03-01", near=B)
+        assert made.state == state
+        start, _, end = made.description.partition("; ")
+        assert start == "Pruned on 2026-03-01: snapshot aaaaaaa.2 is not kept"
+        assert end == "the nearest kept version is bbbbbbb"
+    alone = announcing.pruned("mlsnap/digits", A, "success", name=A, day="2026-03-01")
+    assert alone.description == "Pruned on 2026-03-01: snapshot aaaaaaa is not kept"
+
+
+def test_a_version_that_came_back_carries_its_digest_again() -> None:
+    made = announcing.brought_back(
+        "mlsnap/digits", A, "success", name=A, manifest_digest="0123456789ab" + "f" * 52
+    )
+    assert made.description == "Snapshot aaaaaaa is back from the trash, manifest 0123456789ab"
+
+
+def test_a_storage_that_is_nearly_full_is_said_behind_the_rest() -> None:
+    volume = msgspec.structs.replace(VOLUME, filling="storage 93 % full")
+    made = announcing.concluded(PLAN, _record("good", volume=volume))
+    assert made.description.endswith("manifest 0123456789ab, storage 93 % full")

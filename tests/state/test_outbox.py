@@ -452,3 +452,31 @@ def test_an_error_that_is_no_answer_of_a_forge_leaves_all_waiting(outbox: Outbox
     with pytest.raises(KeyboardInterrupt):
         outbox.deliver(forge, exists=there)
     assert texts(outbox.pending()) == ["one"]
+
+
+# -- what was said of a snapshot -----------------------------------------------------------------------
+
+
+def test_what_commits_were_last_told_of_a_snapshot_is_known(outbox: Outbox, forge: Any) -> None:
+    outbox.put(HOME, said("ready", state="success"), snapshot="one")
+    outbox.put(HOME, said("the same files", state="success", sha=SHA2), snapshot="one")
+    outbox.put(HOME, said("another", context="mlsnap/other"), snapshot="two")
+    outbox.deliver(forge, exists=there)
+    outbox.put(HOME, said("missed", state="failure", context="mlsnap/third"), snapshot="one")
+    told = outbox.told_of("one")
+    assert {(it.sha, it.context, it.state) for it in told} == {
+        (SHA, "mlsnap/digits", "success"),
+        (SHA2, "mlsnap/digits", "success"),
+        (SHA, "mlsnap/third", "failure"),
+    }
+    assert {it.target_url for it in told} == {"https://ci.example.org/run/1"}
+
+
+def test_a_commit_that_is_told_of_another_snapshot_since_is_not_among_them(outbox: Outbox, forge: Any) -> None:
+    outbox.put(HOME, said("first attempt", state="success"), snapshot="one")
+    outbox.deliver(forge, exists=there)
+    outbox.put(HOME, said("second attempt", state="success"), snapshot="one.2")
+    assert outbox.told_of("one") == []
+    assert len(outbox.told_of("one.2")) == 1
+    outbox.deliver(forge, exists=there)
+    assert outbox.told_of("one") == []
