@@ -15,6 +15,7 @@ from benchmarks.beside import Bound, beside_bars, dvc_below
 from benchmarks.constant_time import roll_back_bars, snapshot_bars
 from benchmarks.copying import first_version_bars, second_version_bars
 from benchmarks.hooking import hook_bars
+from benchmarks.listing import listing_bars
 from benchmarks.measuring import Bar, unmeasured
 from benchmarks.memory import memory_bars
 from benchmarks.mounts import FileSystem, Images, NotMeasured, file_system, images_below
@@ -161,6 +162,12 @@ def _hook(bench: Bench) -> Iterator[Bar]:
     yield from hook_bars(bench.scratch / "hook", rounds=bench.rounds * 5)
 
 
+def _log(bench: Bench) -> Iterator[Bar]:
+    # Few versions say little: what a command costs at all is most of it then.
+    count, limit = (100, None) if bench.short else (1000, 500.0)
+    yield from listing_bars(bench.scratch / "log", count, limit=limit, rounds=bench.rounds)
+
+
 GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "start": _start,
     "first": _first,
@@ -173,6 +180,7 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "returning": _returning,
     "verify": _verify,
     "hook": _hook,
+    "log": _log,
 }
 
 

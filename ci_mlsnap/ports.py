@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ci_mlsnap.domain.comparing import LineChange
+from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.manifest import Inventory, Manifest, ManifestHeader
 from ci_mlsnap.domain.names import Marker, SnapshotName

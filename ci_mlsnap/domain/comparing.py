@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.metrics import Scalar, lower_is_better
 from ci_mlsnap.domain.parameters import Parameters, looks_secret
@@ -52,14 +53,6 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None
     after: int | None
     what: str = ""
-
-
-class LineChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the code, with how many lines came and went; None for one that is no text."""
-
-    path: str
-    added: int | None
-    removed: int | None
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):

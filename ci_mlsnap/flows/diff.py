@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ci_mlsnap.domain.comparing import Differences, LineChange, Side, compare
+from ci_mlsnap.domain.code import LineChange
+from ci_mlsnap.domain.comparing import Differences, Side, compare
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.selecting import attempts
 from ci_mlsnap.domain.versions import Version, answer

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ci_mlsnap.domain.comparing import LineChange
+from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.parameters import FILES, MAX_BYTES, Parameters, read_parameters
 from ci_mlsnap.domain.versions import Version

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from ci_mlsnap.domain.comparing import LineChange
+from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.errors import UsageError
 from ci_mlsnap.git.run import Git
 from ci_mlsnap.ports import CommitFacts, GraphLine

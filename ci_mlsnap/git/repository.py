@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from ci_mlsnap.domain.comparing import LineChange
+from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.names import is_sha
 from ci_mlsnap.errors import GitFailed, NoCommit, NotARepository
 from ci_mlsnap.git import history, refs, remote, trees, worktree

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ci_mlsnap.domain.comparing import Differences, FileChange, LineChange, MetricPair, TextChange
+from ci_mlsnap.domain.code import LineChange
+from ci_mlsnap.domain.comparing import Differences, FileChange, MetricPair, TextChange
 from ci_mlsnap.domain.metrics import Scalar, shown
 from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.domain.texts import change, counted, size

@@ -64,10 +64,10 @@ def _row(line: LogLine, metrics: Sequence[str], width: int) -> tuple[str, ...]:
         sha, when = (commit.sha[:7], commit.time) if commit else ("", "")
         blank = ("",) * (width - 5)
         return ("·", short(line.gone) if line.gone else sha, _when(when), subject, *blank, _remarks(line))
-    attempt = version.name.is_version
+    name = version.name
     return (
-        ("ok" if version.good else "no") if attempt else "--",
-        short(version.header.name),
+        ("ok" if version.good else "no") if name.is_version else "--",
+        name.short,
         _when(version.header.created),
         subject,
         *(_metrics(version, line.base, metrics) if metrics else _main(version, line.base)),

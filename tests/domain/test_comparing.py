@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_mlsnap.domain.comparing import LineChange, Side, compare, environment_of, metric_pairs, shown_command
+from ci_mlsnap.domain.code import LineChange
+from ci_mlsnap.domain.comparing import Side, compare, environment_of, metric_pairs, shown_command
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.parameters import Parameters
 from ci_mlsnap.domain.pins import Pin

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ci_mlsnap.domain.comparing import LineChange
+from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.errors import UsageError
 from ci_mlsnap.git.repository import GitRepository as Ours
 from tests.conftest import GitRepository

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from ci_mlsnap.cli.printing import printable
-from ci_mlsnap.domain.comparing import Differences, FileChange, LineChange, MetricPair, TextChange
+from ci_mlsnap.domain.code import LineChange
+from ci_mlsnap.domain.comparing import Differences, FileChange, MetricPair, TextChange
 from ci_mlsnap.report.compared import (
     SHOWN,
     closing_lines,
