@@ -9,14 +9,22 @@ from pathlib import Path
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.parts import breaks_groups, entries_of, is_within
-from ci_mlsnap.errors import LiveTreeChanged, NoSuchVersion, Refused, UsageError
+from ci_mlsnap.errors import (
+    LinkEscapes,
+    LiveTreeChanged,
+    NoSuchVersion,
+    Refused,
+    TreeUnsupported,
+    UsageError,
+)
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Project
-from ci_mlsnap.flows.live import LiveTree, keep, look_if_possible
+from ci_mlsnap.flows.live import LiveTree, keep, look_at
 from ci_mlsnap.flows.moving import Moved
 from ci_mlsnap.flows.restore import Back, identity, require_volume
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version
+from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import live
 from ci_mlsnap.trees.inventory import glimpse, stands
 
@@ -99,7 +107,7 @@ def _entries(project: Project, name: SnapshotName) -> Sequence[Entry]:
 
 def _bring_back(project: Project, name: SnapshotName, paths: Sequence[bytes], wanted: Sequence[Entry]) -> Moved:
     hands, driver, path = project.hands, project.driver, project.volume_path
-    before = _require_quiet(look_if_possible(driver, path), path)
+    before = _look(driver, path)
     kept = ""
     if _would_lose(path, before, paths, wanted):
         kept = keep(driver, path, identity(project), commit=name.sha, now=hands.now())
@@ -132,7 +140,12 @@ def _would_lose(root: Path, before: LiveTree, paths: Sequence[bytes], wanted: Se
     )
 
 
-def _require_quiet(before: LiveTree | None, path: Path) -> LiveTree:
+def _look(driver: Driver, path: Path) -> LiveTree:
+    """Compare the volume's own tree; of several volumes, parts are brought back into the first."""
+    try:
+        before = look_at(driver, path)
+    except (TreeUnsupported, LinkEscapes):
+        before = None
     if before is not None and before.condition != "in-change":
         return before
     why = "a change of it was cut off" if before else "it holds what no snapshot can carry, such as a FIFO"
