@@ -33,6 +33,7 @@ FIELDS_WITH_ANOTHER_NAME = {
     "files_mode": ("manifest", "files"),
     "follow": ("live", "follow"),
     "lease_wait": ("lease", "wait"),
+    "hook_copy_mb": ("hooks", "copy_mb"),
 }
 NO_SETTINGS = {"origins", "notes"}
 OPERATOR_KEYS = [key for key in KEYS if key.level is Level.OPERATOR]
@@ -64,7 +65,8 @@ def test_every_field_of_the_settings_is_one_key_with_one_level_and_no_key_is_wit
 
 
 def test_who_may_set_what_is_as_promised() -> None:
-    assert {shown(key.path) for key in OPERATOR_KEYS} == {"on_fork", "forge.url", "forge.ca", "forge.repository"}
+    forge = {"forge.url", "forge.ca", "forge.repository"}
+    assert {shown(key.path) for key in OPERATOR_KEYS} == {"on_fork", "hooks.copy_mb", *forge}
     tested = {shown(key.path) for key in KEYS if key.level is Level.TESTED}
     assert tested == {"train.command", "train.timeout"}
 
