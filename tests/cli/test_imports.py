@@ -38,6 +38,8 @@ def test_a_wrong_guess_needs_no_more_than_click(folder: Folder) -> None:
     [
         ("status",),
         ("log", "--json"),
+        ("log", "--graph"),
+        ("diff", "HEAD", "HEAD"),
         ("show",),
         ("path", "--json"),
         ("recover",),

@@ -55,7 +55,8 @@ def _read(terminal: int) -> bytes:
     ("arguments", "keys"),
     [
         (("status", "--json"), {"commit", "version", "live", "waiting"}),
-        (("show", "--json"), {"header", "links"}),
+        (("show", "--json"), {"header", "links", "record", "channels"}),
+        (("diff", "HEAD", "HEAD", "--json"), {"from", "to", "same_model", "metrics", "files"}),
         (("path", "--json"), {"path"}),
         (("recover", "--json"), {"changed"}),
         (("publish", "--json"), {"sent", "queued", "why"}),
