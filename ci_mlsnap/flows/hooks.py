@@ -69,6 +69,8 @@ def install(project: Project) -> Standing:
     repository = project.repository
     where = _hooks_folder(repository)
     program = _program(repository)
+    if not _user(repository).isprintable():
+        raise _replaceable("the repository's path has control characters, which a script cannot name")
     ours = trusting.own_folder(repository) if where.work_tree else where.path
     below = project.folder.relative_to(repository.top).as_posix()
     trusting.remember(trusting.trust_file(repository), trusting.places_of(project), below)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ci_mlsnap.trees.remove import remove_tree
 from tests import warm
 
 MLSNAP = Path(sys.executable).with_name("mlsnap")
@@ -115,52 +116,87 @@ class Desk:
         return (self.path / "models" / "weights").read_text().strip()
 
 
+class Places:
+    """What tests begin with, made once for each worker and copied to the same path for each test: what mlsnap
+    records of a tree goes by its path."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / "place"
+
+    @property
+    def desk(self) -> Desk:
+        """The work tree."""
+        return Desk(path=self._path / "desk")
+
+    def give(self, name: str) -> Desk:
+        """Give the place in the state of this name."""
+        saved = self._folder / name
+        if not saved.exists():
+            getattr(self, f"_make_{name}")()
+            shutil.copytree(self._path, saved, symlinks=True)
+        self._clear()
+        shutil.copytree(saved, self._path, symlinks=True)
+        return self.desk
+
+    def _clear(self) -> None:
+        if self._path.exists():
+            remove_tree(self._path)
+
+    def _make_bare(self) -> None:
+        self._clear()
+        desk = self.desk
+        desk.path.mkdir(parents=True)
+        desk.git("init", "--quiet")
+        files = {"mlsnap.toml": SETTINGS, "train.sh": TRAIN, ".gitignore": "/models\n/metrics.json\n"}
+        desk.commit("one", params="one\n", **files)
+        desk.git("tag", "one")
+        desk.mlsnap("run")
+        desk.commit("two", params="two\n")
+        desk.git("tag", "two")
+        desk.mlsnap("run")
+        desk.commit("doc", README="text\n")
+        desk.git("tag", "doc")
+        desk.git("clone", "--quiet", "--bare", ".", "../upstream.git")
+        desk.git("remote", "add", "origin", "../upstream.git")
+        desk.git("fetch", "--quiet")
+        desk.git("branch", "--quiet", "--set-upstream-to=origin/main")
+
+    def _make_hooked(self) -> None:
+        desk = self.give("bare")
+        desk.git("checkout", "--quiet", "-B", "main", "two")
+        desk.mlsnap("hooks", "install")
+
+    def _make_shared(self) -> None:
+        desk = self.give("bare")
+        shutil.rmtree(desk.path / "models")
+        desk.settings(SHARED.format(volume=self._path / "volume" / "digits"))
+        for number in ("1", "2"):
+            desk.commit(f"s{number}", params=f"shared {number}\n")
+            desk.git("tag", f"s{number}")
+            desk.mlsnap("run")
+        desk.mlsnap("hooks", "install")
+
+
 @pytest.fixture(scope="session")
-def _history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make once what each test copies: commits `one` and `two` with versions, `doc` with the inputs of `two`."""
-    folder = tmp_path_factory.mktemp("history")
-    desk = Desk(path=folder / "desk")
-    desk.path.mkdir()
-    desk.git("init", "--quiet")
-    files = {"mlsnap.toml": SETTINGS, "train.sh": TRAIN, ".gitignore": "/models\n/metrics.json\n"}
-    desk.commit("one", params="one\n", **files)
-    desk.git("tag", "one")
-    desk.mlsnap("run")
-    desk.commit("two", params="two\n")
-    desk.git("tag", "two")
-    desk.mlsnap("run")
-    desk.commit("doc", README="text\n")
-    desk.git("tag", "doc")
-    desk.git("clone", "--quiet", "--bare", ".", "../upstream.git")
-    desk.git("remote", "add", "origin", "../upstream.git")
-    desk.git("fetch", "--quiet")
-    desk.git("branch", "--quiet", "--set-upstream-to=origin/main")
-    return folder
+def _places(tmp_path_factory: pytest.TempPathFactory) -> Places:
+    return Places(tmp_path_factory.mktemp("hooks"))
 
 
 @pytest.fixture
-def bare_desk(_history: Path, tmp_path: Path) -> Desk:
-    """Give a work tree with versions and an upstream, and no hooks of ours."""
-    shutil.copytree(_history, tmp_path / "place", symlinks=True)
-    return Desk(path=tmp_path / "place" / "desk")
+def bare_desk(_places: Places) -> Desk:
+    """Give a work tree with versions and an upstream, and no hooks of ours: commits `one` and `two` with versions,
+    then `doc`, which has the inputs of `two`."""
+    return _places.give("bare")
 
 
 @pytest.fixture
-def desk(bare_desk: Desk) -> Desk:
+def desk(_places: Places) -> Desk:
     """Give the same with hooks, at `two`, whose version the models are."""
-    bare_desk.git("checkout", "--quiet", "-B", "main", "two")
-    bare_desk.mlsnap("hooks", "install")
-    return bare_desk
+    return _places.give("hooked")
 
 
 @pytest.fixture
-def shared_desk(bare_desk: Desk, tmp_path: Path) -> Desk:
-    """Give a work tree whose volume is elsewhere: commits `s1` and `s2` have versions, and a view shows them."""
-    shutil.rmtree(bare_desk.path / "models")
-    bare_desk.settings(SHARED.format(volume=tmp_path / "volume" / "digits"))
-    for number in ("1", "2"):
-        bare_desk.commit(f"s{number}", params=f"shared {number}\n")
-        bare_desk.git("tag", f"s{number}")
-        bare_desk.mlsnap("run")
-    bare_desk.mlsnap("hooks", "install")
-    return bare_desk
+def shared_desk(_places: Places) -> Desk:
+    """Give a work tree with hooks whose volume is beside it: `s1` and `s2` have versions, shown by a view."""
+    return _places.give("shared")

@@ -6,6 +6,8 @@ import ctypes
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,7 +160,7 @@ def test_storage_that_hangs_is_given_up(shared_desk: Desk, hung: Path) -> None:
     moved = shared_desk.head
     shared_desk.git("checkout", "--quiet", "s1")
     trust = shared_desk.path / ".git" / "mlsnap" / ".hooks" / "trust.json"
-    volume = str(shared_desk.path.parents[1] / "volume")
+    volume = str(shared_desk.path.parent / "volume")
     trust.write_text(trust.read_text().replace(volume, str(hung)))
     (line,) = shared_desk.git("checkout", "--quiet", moved, env={"MLSNAP_HOOK_SECONDS": "0.3"}).hook
     assert line.startswith("the storage did not answer within 0.3 s; models stay as they are")
@@ -170,6 +172,17 @@ def test_whoever_reads_gits_output_does_not_wait_for_a_child_that_was_left(desk:
     (line,) = desk.git("checkout", "--quiet", "one", env={"MLSNAP_HOOK_SECONDS": "0"}).hook
     assert line.startswith("the storage did not answer within 0 s")
     assert desk.model == "two"
+
+
+def test_what_runs_before_the_child_imports_nothing_of_mlsnap() -> None:
+    code = "import sys; sys.path.append(sys.argv[1]); import ci_mlsnap.hooks.entry; print(*sys.modules)"
+    root = str(Path(entry.__file__).parents[2])
+    asked = (sys.executable, "-I", "-S", "-c", code, root)
+    loaded = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
+    assert {name for name in loaded if name.startswith("ci_mlsnap")} == {
+        *("ci_mlsnap", "ci_mlsnap.hooks", "ci_mlsnap.hooks.entry")
+    }
+    assert not {"click", "msgspec", "typing", "asyncio"} & set(loaded)
 
 
 def test_a_child_that_cannot_start_is_said(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 from tests.hooks.conftest import TRAIN, Desk
 
@@ -73,14 +72,15 @@ def test_a_new_work_tree_gets_models_of_its_own(desk: Desk) -> None:
     assert (desk.model, other.model) == ("one", "two")
 
 
-def test_only_the_view_of_a_shared_volume_moves(shared_desk: Desk, tmp_path: Path) -> None:
-    live = (tmp_path / "volume" / "digits" / "weights").read_text()
+def test_only_the_view_of_a_shared_volume_moves(shared_desk: Desk) -> None:
+    volume = shared_desk.path.parent / "volume"
+    live = (volume / "digits" / "weights").read_text()
     assert shared_desk.git("checkout", "--quiet", "s1").hook == [f"models are now {version(shared_desk, 's1')}"]
     assert shared_desk.model == "shared 1"
     shared_desk.git("checkout", "--quiet", "s2")
     assert shared_desk.model == "shared 2"
     assert os.readlink(shared_desk.path / "models").endswith(f".snapshot/{shared_desk.head}")
-    assert (tmp_path / "volume" / "digits" / "weights").read_text() == live
+    assert (volume / "digits" / "weights").read_text() == live
 
 
 def test_what_only_a_writable_copy_in_a_view_has_is_kept(shared_desk: Desk) -> None:
@@ -160,7 +160,7 @@ def test_a_rebase_with_a_conflict_moves_the_models_when_it_ends(desk: Desk) -> N
     )
 
 
-def test_a_submodule_is_none_of_our_business(desk: Desk, bare_desk: Desk) -> None:
+def test_a_submodule_is_none_of_our_business(desk: Desk) -> None:
     desk.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../upstream.git", "part")
     desk.commit("with a part")
     assert desk.git("-c", "protocol.file.allow=always", "submodule", "update", "--init").hook == []

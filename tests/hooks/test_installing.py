@@ -213,6 +213,15 @@ def test_hooks_that_are_files_of_the_work_tree_are_not_written_to(bare_desk: Des
     assert bare_desk.git("checkout", "--quiet", "two").stderr == ""  # the line does nothing for who has no hooks
 
 
+def test_a_folder_that_no_script_can_name_is_refused(bare_desk: Desk) -> None:
+    strange = bare_desk.path.parent / "a\nb"
+    bare_desk.path.rename(strange)
+    before = everything(strange / ".git" / "hooks")
+    desk = Desk(path=strange)
+    assert "control characters" in desk.mlsnap("hooks", "install", expect=40).stderr
+    assert everything(strange / ".git" / "hooks") == before
+
+
 def test_where_git_runs_no_hooks_none_are_installed(bare_desk: Desk) -> None:
     bare_desk.git("config", "core.hooksPath", "/dev/null")
     assert "git runs no hooks here" in bare_desk.mlsnap("hooks", "install", expect=40).stderr

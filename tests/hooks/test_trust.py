@@ -87,9 +87,11 @@ def test_a_link_in_the_commit_leads_nowhere(desk: Desk, tmp_path: Path, path: st
     assert everything(tmp_path / "models") == before
 
 
-def test_a_view_is_where_it_was(shared_desk: Desk, tmp_path: Path) -> None:
+def test_a_view_is_where_it_was(shared_desk: Desk) -> None:
     before = os.readlink(shared_desk.path / "models")
-    settings = SHARED.format(volume=tmp_path / "volume" / "digits").replace('view = "models"', 'view = "params"')
+    settings = SHARED.format(volume=shared_desk.path.parent / "volume" / "digits").replace(
+        'view = "models"', 'view = "params"'
+    )
     shared_desk.settings(settings)
     moved = shared_desk.head
     shared_desk.git("checkout", "--quiet", "s2", env={"CI": "true"})
