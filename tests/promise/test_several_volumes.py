@@ -59,7 +59,7 @@ def require_rest(stage: Stage) -> None:
 def test_a_run_that_is_killed_publishes_both_volumes_or_no_version(stage: Stage, count: Count) -> None:
     stage.another_commit("rehearsal")
     calls = stage.mlsnap("run").effects
-    chosen = sample(range(1, len(calls) + 1), 12, of="run of two volumes")
+    chosen = sample(calls, 12, of="run of two volumes")
     for number, point in enumerate(chosen):
         sha = stage.another_commit(f"killed {number}")
         stage.mlsnap("run", fault=Fault(at=point, kind="kill"))
@@ -78,7 +78,7 @@ def test_a_restore_that_is_killed_is_in_change_until_both_are_moved(stage: Stage
     older, newer = "main~1", "main"
     calls = stage.mlsnap("restore", older).effects
     assert stage.mlsnap("restore", newer).code == 0
-    chosen = sample(range(1, len(calls) + 1), 12, of="restore of two volumes")
+    chosen = sample(calls, 12, of="restore of two volumes")
     for point in chosen:
         stage.mlsnap("restore", older, fault=Fault(at=point, kind="kill"))
         texts = {(stage.volume / "model.txt").read_text(), (stage.volume.parent / "words/words.txt").read_text()}
