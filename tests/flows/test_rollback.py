@@ -13,6 +13,7 @@ import pytest
 
 from ci_mlsnap.domain.gates import Verdict
 from ci_mlsnap.domain.manifest import ManifestHeader
+from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.versions import Version, good_before
 from ci_mlsnap.state import live, rolled_back
 from ci_mlsnap.storage.ledger import Ledger
@@ -360,6 +361,20 @@ def test_a_shared_volume_without_a_view_asks_which_is_meant(make_place: MakePlac
     place = make_place(settings=settings(str(volume)), train=SCORED, shared=True)
     train(place, "first")
     assert "--shared" in place.refused("refused", 40, "rollback", "--yes").stderr
+
+
+def test_a_hold_whose_rollback_was_never_noted_is_released_by_the_next_command(
+    private: tuple[Place, str, str],
+) -> None:
+    place, first, second = private
+    roll_back(place)
+    roll_back(place, "--undo")
+    state = place.store / "state"
+    owner = f"rollback {live.key(place.volume)}"
+    Ledger(path=state / "ledger").held(SnapshotName.parse(first), owner)
+    assert held(place) == {first: [owner]}
+    place.mlsnap("restore", second)
+    assert held(place) == {}
 
 
 # -- several volumes -------------------------------------------------------------------------------------
