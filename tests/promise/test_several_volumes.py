@@ -45,6 +45,8 @@ def require_whole(stage: Stage) -> None:
     stage.require_truth()
     for name in names(stage, "models"):
         first, second = (stage.store.parent / volume / "snapshots" / name for volume in ("models", "words"))
+        if "-keep-" in name and not second.exists():
+            continue
         assert faults_of(second) == []
         # A keepsake holds what was there, which may be a move that was cut off.
         assert "-keep-" in name or (first / "model.txt").read_text() == (second / "words.txt").read_text()
@@ -52,7 +54,8 @@ def require_whole(stage: Stage) -> None:
 
 def require_rest(stage: Stage) -> None:
     stage.require_rest()
-    assert names(stage, "words") == names(stage, "models")
+    # What a move that was cut off had half built in one volume is kept by itself.
+    assert [name for name in names(stage, "words") ^ names(stage, "models") if "-keep-" not in name] == []
     assert [name for name in _listed(stage, "words") if name.startswith(".partial-")] == []
 
 
