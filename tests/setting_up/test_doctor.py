@@ -30,10 +30,18 @@ def test_a_healthy_place_has_nothing_bad_and_says_what_was_looked_at(told: Place
     of_the_machine = {screen.of(topic)["state"] for topic in ("space", "isolation")}
     assert {finding["state"] for finding in screen.findings} == {"ok"} | of_the_machine
     topics = [finding["topic"] for finding in screen.findings]
-    assert topics == ["git", "event", "settings", "volume", "way", "space", "snapshots", "status", "isolation"]
+    volume = ["volume", "way", "space", "snapshots"]
+    assert topics == ["git", "event", "settings", *volume, "status", "isolation", "hooks"]
     assert screen.of("status")["text"] == f"the token may post to {REPOSITORY}"
     assert screen.of("way")["text"].startswith("copy on ")
     assert screen.of("snapshots")["text"] == "0 of ours, 0 foreign"
+
+
+def test_hooks_are_told_of_with_the_command_until_they_are_there(told: Place) -> None:
+    found = told.doctor().of("hooks")
+    assert (found["state"], found["hint"]) == ("ok", "`mlsnap hooks install`")
+    told.mlsnap("hooks", "install")
+    assert told.doctor().of("hooks")["text"].startswith("installed: ")
 
 
 def test_people_get_the_same_on_one_screen(told: Place) -> None:
