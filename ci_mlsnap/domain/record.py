@@ -16,8 +16,8 @@ Outcome = Literal["good", "gate-missed", "failed", "cancelled", "reused", "nothi
 
 class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happened to one volume. `storage_seconds` is the time from freeze to publish; `files`, `bytes`
-    are the snapshot's, `copied_bytes` those that had to be written anew for it. `filling` says how full the storage
-    is, where that is nearly all."""
+    are the snapshot's, `copied_bytes` those that had to be written anew for it. `filling` says how full the
+    storage is, where that is nearly all."""
 
     name: str
     driver: str
