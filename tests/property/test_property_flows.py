@@ -1,7 +1,7 @@
 """Any history of pushes, people and faults, played with the real flows, and what must be true after each step.
 
 Begin, train and conclude are steps of their own, so that several runs are open at one time; any step may be the
-last that its process does. Rules for promote, prune and erase belong here as soon as there are such commands.
+last that its process does.
 """
 
 from __future__ import annotations
@@ -28,14 +28,19 @@ from ci_mlsnap import errors
 from ci_mlsnap.domain.event import Event, EventKind
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import MlsnapError
+from ci_mlsnap.flows import hold as holding
+from ci_mlsnap.flows import promote as promotion
+from ci_mlsnap.flows import prune as pruning
 from ci_mlsnap.flows import restore as going_back
+from ci_mlsnap.flows import rollback
 from ci_mlsnap.flows.announce import send_waiting
 from ci_mlsnap.flows.conclude import conclude
 from ci_mlsnap.flows.context import Project, Request
 from ci_mlsnap.flows.finish import finish
+from ci_mlsnap.flows.proposing import propose, propose_undo
 from ci_mlsnap.flows.run import begin_planned, run
 from ci_mlsnap.flows.train import train
-from ci_mlsnap.state import live
+from ci_mlsnap.state import channels, live, pruned, rolled_back
 from ci_mlsnap.state.journal import Run, open_runs
 from ci_mlsnap.state.outbox import Outbox
 from tests.promise.checking import content_of, everything_of, faults_of
@@ -86,6 +91,7 @@ class Work(RuleBasedStateMachine):
         self.playing.enter_context(self.world.played())
         self.jobs: list[Job] = []
         self.seen: dict[str, Seen] = {}
+        self.pruned: dict[str, Seen] = {}
         self.foreign: dict[str, dict[str, tuple[int, ...]]] = {}
         self.notes: set[str] = set()
         self.forced = False
@@ -120,9 +126,13 @@ class Work(RuleBasedStateMachine):
     def _see(self) -> None:
         """Take note of the snapshots of ours that are new; those that were there are as they were."""
         ours = {found.name: str(found.marker) for found in self.world.driver().list() if found.marker is not None}
-        assert set(self.seen) <= set(ours)
+        lying = {record.name for record in pruned.all_of(self.world.driver().state_folder())}
+        for name in set(self.seen) - set(ours):
+            assert name in lying, f"{name} is gone, and nothing says why"
+            self.pruned[name] = self.seen.pop(name)
         for name, marker in ours.items():
-            assert self.seen.setdefault(name, Seen(marker=marker)).marker == marker
+            seen = self.pruned.pop(name, None) or Seen(marker=marker)
+            assert self.seen.setdefault(name, seen).marker == marker
 
     def _rests(self) -> bool:
         """Tell whether nothing is left that the next command would bring to rest first."""
@@ -240,6 +250,11 @@ class Work(RuleBasedStateMachine):
         return next((commit for commit, _ in model_of(self._live())), "")
 
     def _require_not_moved_back(self, was: str, event: Event) -> None:
+        if (
+            self.world.shared
+            and rolled_back.find(self.world.driver().state_folder(), self.world.volume) is not None
+        ):
+            assert self._live_commit() == was, "a run moved what a person rolled back"
         if was and self.world.shared and event.kind == "push" and not event.forced and not self._forced_runs():
             now = self._live_commit()
             assert now == was or now not in self.world.history.ancestors(was, limit=100)
@@ -254,8 +269,7 @@ class Work(RuleBasedStateMachine):
 
     @rule(number=numbers, crash=crashes)
     def restore(self, number: int, crash: int) -> None:
-        versions = sorted(name for name in self.seen if "-" not in name)
-        revision = versions[number % len(versions)] if versions else "HEAD"
+        revision = self._version(number)
         project = self.world.project()
         self.act(lambda: going_back.restore(project, revision, shared=True), crash)
 
@@ -283,6 +297,65 @@ class Work(RuleBasedStateMachine):
                 self.notes.discard(place.read_text())
             place.write_text(f"{text} {len(self.notes)}")
             self.notes.add(place.read_text())
+
+    @rule(number=numbers, named=st.booleans(), crash=crashes)
+    def roll_back(self, number: int, named: bool, crash: int) -> None:
+        revision = self._version(number) if named else None
+
+        def deed() -> None:
+            project = self.world.project()
+            rollback.roll_back(project, propose(project, revision, shared=True), reason="it fell")
+
+        self.act(deed, crash)
+
+    @rule(crash=crashes)
+    def undo_the_rollback(self, crash: int) -> None:
+        def deed() -> None:
+            project = self.world.project()
+            proposal = propose_undo(project, shared=True)
+            if proposal is not None:
+                rollback.undo(project, proposal)
+
+        self.act(deed, crash)
+
+    @rule(number=numbers, channel=st.sampled_from(["production", "staging"]), crash=crashes)
+    def promote(self, number: int, channel: str, crash: int) -> None:
+        revision = self._version(number)
+        self.act(lambda: promotion.promote(self.world.project(), revision, channel), crash)
+
+    @rule(number=numbers, crash=crashes, ours=st.booleans())
+    def hold_or_release(self, number: int, crash: int, ours: bool) -> None:
+        revision, act = self._version(number), holding.hold if ours else holding.release
+        self.act(lambda: act(self.world.project(), revision), crash)
+
+    @rule(crash=crashes)
+    def prune(self, crash: int) -> None:
+        """What nobody may lose is there afterwards: what is held, live, or the newest good version of main."""
+        project = self.world.project()
+        if not project.driver.volume_id:
+            return
+        needed = self._needed(project)
+        if self.act(lambda: pruning.prune(self.world.project()), crash) == "done":
+            before = set(self.seen)
+            assert self.act(lambda: pruning.prune(self.world.project())) == "done"
+            assert len(before - set(self.seen)) <= 3
+        assert needed <= set(self.seen)
+
+    def _needed(self, project: Project) -> set[str]:
+        held = {found.name for found in project.driver.list() if found.marker is not None and found.holds}
+        recorded = live.read(project.state, self.world.volume)
+        at = {recorded.version} & set(self.seen) if recorded is not None else set()
+        return held | at | ({*channels.live(project.state).values()} & set(self.seen))
+
+    @precondition(lambda self: self.pruned)
+    @rule(number=numbers, crash=crashes)
+    def undelete(self, number: int, crash: int) -> None:
+        name = sorted(self.pruned)[number % len(self.pruned)]
+        self.act(lambda: pruning.undelete(self.world.project(), f"{name}.1" if "." not in name else name), crash)
+
+    def _version(self, number: int) -> str:
+        versions = sorted(name for name in self.seen if "-" not in name)
+        return versions[number % len(versions)] if versions else "HEAD"
 
     # -- what goes wrong -------------------------------------------------------------------------------
 
@@ -356,16 +429,26 @@ class Work(RuleBasedStateMachine):
         for sha in self.world.history.commits:
             status = self.world.board.last(sha)
             if status is not None and status.state == "success":
-                digests = [seen.marker.rpartition("m=")[2] for seen in self.seen.values()]
+                # Of what was pruned the record says so, and the status does as soon as the forge answers.
+                known = [*self.seen.values(), *self.pruned.values()]
+                digests = [seen.marker.rpartition("m=")[2] for seen in known]
                 told = status.description
                 named = any(digest[:12] in told for digest in digests)
-                assert named or any(SnapshotName.parse(name).short in told for name in self.seen)
+                assert named or any(SnapshotName.parse(name).short in told for name in (*self.seen, *self.pruned))
 
     @invariant()
     def the_live_tree_is_one_version_or_says_that_it_is_not(self) -> None:
         recorded = live.read(self.world.driver().state_folder(), self.world.volume)
         changing = recorded is not None and recorded.condition != "equal"
         assert len(model_of(self._live())) <= 1 or changing
+
+    @invariant()
+    def channels_lead_to_versions_that_are_held(self) -> None:
+        state = self.world.driver().state_folder()
+        holds = {found.name: found.holds for found in self.world.driver().list()}
+        for channel, name in channels.live(state).items():
+            assert name in self.seen
+            assert any(channel in owner for owner in holds[name])
 
     @invariant()
     def nothing_is_lost_that_only_the_live_tree_had(self) -> None:
@@ -402,8 +485,10 @@ class Work(RuleBasedStateMachine):
         if self.seen:
             outcome = self.act(lambda: going_back.recover(self.world.project()))
             assert outcome in ("done", errors.NoSuchVersion)
+        rollback.release(self.world.project(), shared=True)
         sha = self.world.history.make("main")
-        assert self.act(lambda: run(self.world.project(self._event("push")), Request(), stop=UNSTOPPED)) == "done"
+        outcome = self.act(lambda: run(self.world.project(self._event("push")), Request(), stop=UNSTOPPED))
+        assert outcome == "done", outcome
         assert self._open() == []
         assert self._outbox().pending() == []
         last = self.world.board.last(sha)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from ci_mlsnap.domain.metrics import Metrics
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import ForgeRejected, ForgeUnavailable, NoCommit
 from ci_mlsnap.flows.context import Announcer, Project, Timing
-from ci_mlsnap.ports import CommitFacts, Driver, Sent, Step
+from ci_mlsnap.ports import CommitFacts, Driver, Refs, Sent, Step
 from ci_mlsnap.state.holder import Holder
 from ci_mlsnap.storage.registry import open_driver
 from ci_mlsnap.testing import MemoryDriver, MemoryStorage
@@ -97,6 +97,16 @@ class History:
 
     def dirty_paths(self, *, below: Path) -> Sequence[str]:
         return ()
+
+    def refs(self) -> Refs:
+        return Refs(branches=dict(self.branches), tags={}, asked=True)
+
+    def commits_and_trees(self, shas: Collection[str], *, ancestors: bool) -> set[str]:
+        found = {it for sha in shas for it in (self.ancestors(sha, limit=10_000) if ancestors else [sha])}
+        return found | {self.commits[sha].tree for sha in found}
+
+    def worktrees(self) -> Sequence[Path]:
+        return (self.top,)
 
     def root_commit(self) -> str:
         return next(iter(self.commits))
@@ -227,6 +237,7 @@ class World:
         ]
         lines += ["view = 'models'"] if self.shared else []
         lines += ["[gates.accuracy]", "min = 0.5", "[lease]", "wait = '0s'"]
+        lines += ["[retention]", "keep_last = 2", "max_removed = 3", "grace = '60s'"]
         (self.history.top / "mlsnap.toml").write_text("\n".join(lines))
 
     # -- opening -----------------------------------------------------------------------------------
