@@ -20,8 +20,8 @@ def verify_bars(root: Path, shape: Shape, *, limit: float | None, rounds: int) -
     """Measure a version that nobody touched; the first look at it is not measured."""
     made = working(root, shape, as_subvolume=False).checkout
     snapshot = made.tree / ".snapshot" / made.head
-    for side in (lambda: verify_seconds(root), lambda: walk_seconds(snapshot)):
-        side()
+    verify_seconds(root)
+    walk_seconds(snapshot)
     pair = in_turns(lambda: verify_seconds(root), lambda: walk_seconds(snapshot), rounds=max(3, rounds))
     yield ratio_bar("verify, in process : a bare walk with lstat", pair, limit=limit, tree=shape.text)
 
