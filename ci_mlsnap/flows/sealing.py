@@ -67,6 +67,8 @@ def remove_leftovers(driver: Driver) -> None:
         # Looked for twice: one that comes back meanwhile is in neither place between the two looks.
         seen = (*driver.list(), *driver.pruned(), *driver.list())
         there = {snapshot.name for snapshot in seen}
+        # One that the first volume lost was a version: what is left of it is for a person to look at.
+        there |= set(map(str, driver.missing()))
         for snapshot in member.driver.list():
             if snapshot.marker is not None and snapshot.name not in there:
                 _remove_leftover(member.driver, snapshot.marker)
