@@ -24,7 +24,6 @@ from ci_mlsnap.storage.choice import faster_way, pick_way
 from ci_mlsnap.storage.layout import LINK, Store, new_token
 from ci_mlsnap.storage.pinning import see_data
 from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_existing, store_refusal
-from ci_mlsnap.storage.rebuilding import Rebuilding
 from ci_mlsnap.storage.restoring import Restoring
 from ci_mlsnap.storage.shelf import Shelf
 from ci_mlsnap.storage.trash import Trash
@@ -244,6 +243,8 @@ class LocalDriver:
 
     def rebuild(self, *, project: str, model: str, dry_run: bool) -> Rebuilt:
         """See `Driver.rebuild`."""
+        from ci_mlsnap.storage.rebuilding import Rebuilding  # the one command that needs it
+
         return Rebuilding(shelf=self._shelf, path=self._path, name=self._name).rebuild(
             project=project, model=model, dry_run=dry_run
         )
