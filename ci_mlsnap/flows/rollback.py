@@ -40,9 +40,9 @@ def roll_back(project: Project, proposal: Proposal, *, reason: str = "") -> Done
 
     Raises `Busy` when the place moved since it was proposed, or somebody works there, and as a restore does.
     """
+    tidy(project.hands, project.driver, identity(project))
     if proposal.arrived:
         return Done(proposal=proposal, changed=False)
-    tidy(project.hands, project.driver, identity(project))
     with _held(project, proposal):
         kept = _keep_and_note(project, proposal, reason)
         moved = _move(project, proposal)

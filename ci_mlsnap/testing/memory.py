@@ -374,7 +374,8 @@ class MemoryDriver:
         self._storage.holds.get(str(name), {}).pop(owner, None)
 
     def prune(self, name: SnapshotName) -> None:
-        """See `Driver.prune`."""
+        """See `Driver.prune`; raises `IntegrityDamage` for what could not be brought back."""
+        self.get(name)
         if self._loose(name):
             self._storage.place("snapshots", str(name)).rename(self._storage.place("pruned", str(name)))
 

@@ -63,7 +63,7 @@ _WRONG_SETTINGS = {
     "train = 7\n": "train.command",
     '[train]\ncommand = "true"\ntimeout = "soon"\n': "train.timeout",
     'train = "true"\n[gates.accuracy]\nmin = "high"\n': "gates.accuracy.min",
-    'train = "true"\n[volumes.models]\npath = "models"\n[volumes.others]\npath = "others"\n': "volumes",
+    'train = "true"\n[volumes.models]\npath = "models"\n[volumes.others]\ndriver = "local"\n': "volumes",
     'train = "true"\n[volumes.models]\ndriver = "floppy"\n': "local",
     'train = "true\n': "mlsnap.toml",
 }

@@ -187,7 +187,8 @@ def test_the_timeout_ends_everything(inside: Inside) -> None:
 def test_training_may_tidy_up_when_its_time_is_over(inside: Inside) -> None:
     command = "trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
     ran = timed_out_once_ready(lambda timeout: inside(command, timeout=timeout, grace_seconds=PATIENCE))
-    assert ran.output == b"ready\nsaved\n"
+    # Its child is told too, and some shells say so.
+    assert ran.output.replace(b"Terminated\n", b"") == b"ready\nsaved\n"
 
 
 def test_one_that_ignores_sigterm_is_killed(inside: Inside) -> None:
