@@ -16,12 +16,13 @@ from ci_mlsnap.errors import Busy, MlsnapError, NoSuchVersion
 from ci_mlsnap.flows import leases, staying, trusting, views, writable
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.hinting import grounds, grounds_of_none
+from ci_mlsnap.flows.members import besides_first
 from ci_mlsnap.flows.moving import Moved, move_held_tree
 from ci_mlsnap.flows.restore import identity, require_volume
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version
 from ci_mlsnap.hooks.hint import Grounds
-from ci_mlsnap.ports import Driver, Member
+from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import lease, live, rolled_back
 from ci_mlsnap.state.journal import open_runs
 
@@ -125,7 +126,8 @@ def _are_at(project: Project, version: Version) -> bool:
     """Tell whether the models are this version, as far as that is written down."""
     if not project.private:
         return project.view is not None and views.are_at(project, version.name)
-    trees = [(project.driver, project.volume_path), *((it.driver, it.path) for it in _members(project, version))]
+    others = besides_first(project.driver, version.header)
+    trees = [(project.driver, project.volume_path), *((it.driver, it.path) for it in others)]
     return all(_is_at(driver, path, version.header.name) for driver, path in trees)
 
 
@@ -133,10 +135,6 @@ def _is_at(driver: Driver, path: Path, name: str) -> bool:
     recorded = live.read(driver.state_folder(), path)
     equal = recorded is not None and recorded.condition == "equal" and recorded.version == name
     return equal and path.is_dir()
-
-
-def _members(project: Project, version: Version) -> list[Member]:
-    return [member for member in project.driver.others() if member.name in version.header.members]
 
 
 def _stay(project: Project) -> str:

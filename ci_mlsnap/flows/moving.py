@@ -15,6 +15,7 @@ from ci_mlsnap.errors import LinkEscapes, TreeUnsupported
 from ci_mlsnap.flows import leases
 from ci_mlsnap.flows.context import Hands
 from ci_mlsnap.flows.live import Identity, LiveTree, Source, compared, keep, keep_all, look_at
+from ci_mlsnap.flows.members import besides_first
 from ci_mlsnap.ports import Driver
 from ci_mlsnap.state import advances, displaced, live, rolled_back
 
@@ -113,11 +114,9 @@ def _moved(
     if driver.others():
         driver.get(name)  # of a version that is not whole, none is moved
     first = _tree(driver, path, identity, read=read)
-    members = driver.manifest_header(name).members if driver.others() else ()
     others = [
         _tree(member.driver, member.path, replace(identity, volume=member.name), read=read)
-        for member in driver.others()
-        if member.name in members
+        for member in (besides_first(driver, driver.manifest_header(name)) if driver.others() else ())
     ]
     trees = [first, *others]
     there = [_is_already(tree, name) for tree in trees]

@@ -15,6 +15,7 @@ from ci_mlsnap.flows import staying, views
 from ci_mlsnap.flows import writable as copies
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import Identity, look_if_possible
+from ci_mlsnap.flows.members import besides_first
 from ci_mlsnap.flows.moving import Moved, move_live_tree
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version, known_ancestors
@@ -105,7 +106,7 @@ def restore_to(project: Project, revision: str, destination: Path, *, nearest: b
         raise UsageError(f"{destination} exists already", hint="name a folder that does not exist")
     found = find_version(project, revision, nearest=nearest)
     project.driver.read_back(found.version.name)
-    others = [member for member in project.driver.others() if member.name in found.version.header.members]
+    others = besides_first(project.driver, found.version.header)
     if others:
         _clone_all(project, found.version.name, destination, others)
     else:

@@ -13,6 +13,7 @@ from ci_mlsnap.domain.versions import Version
 from ci_mlsnap.errors import MlsnapError, Refused
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.holding import is_over
+from ci_mlsnap.flows.members import besides_first, drivers_of
 from ci_mlsnap.ports import Refs
 from ci_mlsnap.state import catalogue, channels, live
 from ci_mlsnap.state.journal import ended, open_runs
@@ -89,7 +90,7 @@ def _held(project: Project) -> Iterator[tuple[str, str]]:
 
 def _looked_at(project: Project) -> Iterator[tuple[str, str]]:
     """Give what live trees and the views of this repository's work trees show, of all volumes."""
-    for driver in (project.driver, *(member.driver for member in project.driver.others())):
+    for driver in drivers_of(project.driver):
         for tree in live.everywhere(driver.state_folder()):
             for name in (tree.version, tree.target):
                 yield name, f"the live tree {one_line(tree.path)} is it"
@@ -157,7 +158,7 @@ def _contents(project: Project, versions: Sequence[Version], policy: Policy) -> 
 
 
 def _files(project: Project, version: Version) -> Mapping[str, int]:
-    drivers = [member.driver for member in project.driver.others() if member.name in version.header.members]
+    drivers = [member.driver for member in besides_first(project.driver, version.header)]
     try:
         manifests = [driver.manifest(version.name) for driver in (project.driver, *drivers)]
     except MlsnapError:

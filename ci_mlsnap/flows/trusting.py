@@ -15,6 +15,7 @@ import msgspec
 from ci_mlsnap.domain.plan import VolumePlan
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.members import drivers_of
 from ci_mlsnap.ports import Driver, Repository
 from ci_mlsnap.state import documents
 from ci_mlsnap.storage.layout import read_id
@@ -87,11 +88,10 @@ def places_of(project: Project) -> tuple[Place, ...]:
 
 def _volumes(project: Project) -> list[tuple[VolumePlan, Driver, Place]]:
     volumes = (project.volume, *project.others)
-    drivers = (project.driver, *(member.driver for member in project.driver.others()))
     settings = (project.settings.volume, *project.settings.others)
     return [
         (volume, driver, _place(project.repository.top, volume, own_store=bool(wished.store)))
-        for volume, driver, wished in zip(volumes, drivers, settings, strict=True)
+        for volume, driver, wished in zip(volumes, drivers_of(project.driver), settings, strict=True)
     ]
 
 

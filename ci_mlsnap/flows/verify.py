@@ -14,6 +14,7 @@ from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.domain.status import CommitStatus, context_for
 from ci_mlsnap.errors import AnnouncingQueued, IntegrityDamage, MlsnapError, NoCommit, NoSuchVersion
 from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.members import besides_first
 from ci_mlsnap.flows.versions import find_version
 from ci_mlsnap.ports import Driver, Member, Snapshot
 from ci_mlsnap.state import catalogue
@@ -133,7 +134,11 @@ def _look(project: Project, snapshot: Snapshot, statuses: _Statuses, *, read: bo
     try:
         manifest = driver.manifest(marker.name)
         wrong = [*_contradictions(driver, marker, manifest), *_damage(driver, marker.name, manifest, read=read)]
-        wrong += [text for it in _members(driver, manifest) for text in _look_at_member(it, marker, read=read)]
+        wrong += [
+            text
+            for it in besides_first(driver, manifest.header)
+            for text in _look_at_member(it, marker, read=read)
+        ]
     except IntegrityDamage as error:
         return Verified(name=snapshot.name, level="damaged", damage=(_told(error),))
     texts = (status.description for status in statuses.of(manifest.header.commit))
@@ -149,10 +154,6 @@ def _look(project: Project, snapshot: Snapshot, statuses: _Statuses, *, read: bo
         files=manifest.header.files,
         inventoried=manifest.header.files_mode != "none",
     )
-
-
-def _members(driver: Driver, manifest: Manifest) -> list[Member]:
-    return [member for member in driver.others() if member.name in manifest.header.members]
 
 
 def _look_at_member(member: Member, first: Marker, *, read: bool) -> Iterator[str]:

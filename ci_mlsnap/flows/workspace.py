@@ -11,6 +11,7 @@ import msgspec
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan, VolumePlan
 from ci_mlsnap.errors import VolumeRefused
+from ci_mlsnap.flows.members import drivers_of
 from ci_mlsnap.ports import Driver, Repository
 from ci_mlsnap.state.journal import Run, ended
 from ci_mlsnap.trees.remove import remove_tree
@@ -55,10 +56,9 @@ def model_of(volume: VolumePlan, run_id: str) -> Path:
 
 def trees(driver: Driver, plan: Plan, run_id: str) -> list[Tree]:
     """Give the model volumes of a run, the first one first."""
-    drivers = (driver, *(member.driver for member in driver.others()))
     return [
         Tree(volume=volume, driver=own, model=model_of(volume, run_id))
-        for volume, own in zip(plan.volumes, drivers, strict=True)
+        for volume, own in zip(plan.volumes, drivers_of(driver), strict=True)
     ]
 
 
