@@ -1,0 +1,42 @@
+"""A running emulator with one mounted volume, and the real library's connection to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ontap.emulator.server import Emulator
+from tests.ontap.emulator.values import Volume
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """Give a running cluster without volumes."""
+    with Emulator(tmp_path / "cluster") as running:
+        yield running
+
+
+@pytest.fixture
+def models(emulator: Emulator) -> Volume:
+    """Give a volume that is mounted at `/models`."""
+    return emulator.cluster.add_volume("models", junction="/models")
+
+
+@pytest.fixture
+def connection(emulator: Emulator) -> Iterator[Any]:
+    """Give the library's connection of the cluster's administrator."""
+    from netapp_ontap.host_connection import HostConnection
+
+    with HostConnection(
+        emulator.host,
+        username="admin",
+        password="cluster-password",
+        port=emulator.port,
+        verify=False,
+        poll_interval=1,
+    ) as made:
+        yield made
+        made.session.close()
