@@ -34,8 +34,6 @@ TRUNCATED = Fault(kind="truncate", worked=True)
 LOGIN_PAGE = Fault(code=200, headers={"Content-Type": "text/html"}, body="<html>Please log in</html>")
 """What a proxy answers in the cluster's place: the library takes it for a successful POST."""
 TOO_MANY = Fault(code=429, headers={"Retry-After": "0"})
-    code=429, headers={"Retry-After": "0"}, body='{"error": {"message": "Too many requests", "code": "3"}}'
-)
 BROKEN = Fault(code=500, body='{"error": {"message": "internal error", "code": "3"}}')
 UNAVAILABLE = Fault(code=503)
 
@@ -55,7 +53,7 @@ class JobFault:
 
 
 class FaultScript:
-    """Faults in wait for the requests and jobs that they are meant for; each meets one, then all goes well again."""
+    """Faults in wait for the requests and jobs that they are meant for; after them all goes well again."""
 
     def __init__(self) -> None:
         self._requests: list[tuple[str, Fault]] = []

@@ -29,8 +29,9 @@ VOLUME = Kind(
         snapshot_directory_access_enabled snapshot_locking_enabled snapshot_count clone.is_flexclone
         clone.has_flexclone clone.parent_volume.name clone.parent_volume.uuid clone.parent_snapshot.name
         clone.parent_snapshot.uuid clone.parent_svm.name clone.split_initiated space.size space.available
-        space.used space.size_available_for_snapshots space.snapshot.reserve_percent space.snapshot.autodelete_enabled
-        space.snapshot.used space.snapshot.autodelete.enabled space.snapshot.autodelete.trigger
+        space.used space.size_available_for_snapshots space.snapshot.reserve_percent
+        space.snapshot.autodelete_enabled space.snapshot.used space.snapshot.autodelete.enabled
+        space.snapshot.autodelete.trigger
         space.snapshot.autodelete.delete_order space.snapshot.autodelete.commitment
         space.snapshot.autodelete.defer_delete space.snapshot.autodelete.prefix
         consistency_group.name consistency_group.uuid snaplock.type
