@@ -10,13 +10,16 @@ import pytest
 
 from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Volume
+from tests.ontap.strictness import require_true_to_models
 
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[Emulator]:
-    """Give a running cluster without volumes."""
+    """Give a running cluster without volumes; at the end its answers are held against the library's models."""
     with Emulator(tmp_path / "cluster") as running:
         yield running
+    assert running.mistakes == []
+    require_true_to_models(running.exchanges)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,10 @@ class Cluster:
             raise Refused(NOT_FOUND, "entry doesn't exist", "uuid")
         return found
 
-    def named_volume(self, named: dict[str, Any], svm: str) -> Volume:
+    def named_volume(self, named: Mapping[str, Any], svm: str = "") -> Volume:
         """Look a volume up by what a body says of it: `uuid` or `name`. Raises `Refused`."""
         for volume in self.volumes.values():
-            if volume.svm == svm and (volume.uuid == named.get("uuid") or volume.name == named.get("name")):
+            if svm in {"", volume.svm} and (volume.uuid == named.get("uuid") or volume.name == named.get("name")):
                 return volume
         raise Refused(NOT_FOUND, "entry doesn't exist", "volume")
 

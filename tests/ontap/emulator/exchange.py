@@ -24,7 +24,7 @@ class Request:
 
     def needed(self, name: str) -> Any:
         """Give a field of the body that must be there. Raises `Refused`."""
-        if self.body.get(name) in {None, ""}:
+        if self.body.get(name) in (None, ""):
             raise Refused(NEEDED_FIELD, f'Field "{name}" is required.', name)
         return self.body[name]
 

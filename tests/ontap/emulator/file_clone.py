@@ -20,7 +20,7 @@ def clone(cluster: Cluster, request: Request) -> Accepted:
     copy's times are not, so the emulator gives those that a client can rely on least.
     """
     request.require_known(_GIVEN)
-    volume = cluster.named_volume(dict(request.needed("volume")), request.svm or _only_svm(cluster, request))
+    volume = cluster.named_volume(request.needed("volume"), request.svm)
     source_path, destination_path = (str(request.needed(name)) for name in ("source_path", "destination_path"))
     overwrite = bool(request.body.get("overwrite_destination", False))
 
@@ -39,12 +39,3 @@ def clone(cluster: Cluster, request: Request) -> Accepted:
         return ""
 
     return cluster.jobs.start(request, volume.svm, work)
-
-
-def _only_svm(cluster: Cluster, request: Request) -> str:
-    """Say whose volume a cluster's account means: the SVM of the volume with that identifier or name."""
-    named = request.body["volume"]
-    for volume in cluster.volumes.values():
-        if named.get("uuid") == volume.uuid or named.get("name") == volume.name:
-            return volume.svm
-    return ""

@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import threading
+import traceback
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,8 +43,8 @@ class Exchange:
 class Emulator:
     """A cluster behind HTTPS, for use in a `with` statement: `own` is its certificate, `cluster` its state.
 
-    `exchanges` are all requests that were obeyed or refused, in order. What a fault answered in the cluster's
-    place is not there.
+    `mistakes` are traces of the emulator's own, and fail a test. `exchanges` are all requests that were obeyed or
+    refused, in order; what a fault answered in the cluster's place is not there.
     """
 
     host = "127.0.0.1"
@@ -52,6 +53,7 @@ class Emulator:
         self.cluster = Cluster(root, name=name)
         self.faults = self.cluster.faults
         self.exchanges: list[Exchange] = []
+        self.mistakes: list[str] = []
         self._certificates = root / "certificates"
         self._certificates.mkdir(exist_ok=True)
         self.own = self_signed(self._certificates, name)
@@ -90,6 +92,9 @@ class Emulator:
             reply = self._obeyed(method, target, headers, certificate, sent)
         except Refused as refused:
             reply = Reply(code=refused.code.status, body=refused.body)
+        except Exception:  # noqa: BLE001 - a mistake of the emulator's own, which no client's handling may hide
+            self.mistakes.append(traceback.format_exc())
+            reply = Reply(code=500)
         parts = urlsplit(target)
         self.exchanges.append(
             Exchange(
