@@ -200,6 +200,30 @@ class VolumeMissing(StorageFailed):
     slug = "volume-missing"
 
 
+class StorageAuth(StorageFailed):
+    """The storage does not accept the login: a wrong password or token, an unknown certificate, a locked user."""
+
+    slug = "storage-auth"
+
+
+class StorageForbidden(StorageFailed):
+    """The storage knows the user, who lacks the right for this."""
+
+    slug = "storage-forbidden"
+
+
+class StorageUntrusted(StorageFailed):
+    """The storage's certificate is not the one that is expected; nothing was sent to it, no password either."""
+
+    slug = "storage-certificate"
+
+
+class StorageUnreachable(StorageFailed):
+    """The storage's management address does not answer, or answers with what is no answer of it."""
+
+    slug = "storage-unreachable"
+
+
 class StorageUnknown(MlsnapError):
     """It is not known whether the storage did what was asked; `mlsnap status` tells later."""
 

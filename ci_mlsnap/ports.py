@@ -23,7 +23,12 @@ from ci_mlsnap.domain.status import CommitStatus
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a driver can do, as a value. `way` names how it snapshots; `instant` is true when the time does
     not grow with the volume's size; `enforced_read_only` when even the owner cannot write to a snapshot; `shares`
-    when what is frozen or cloned needs no space of its own until it is written to."""
+    when what is frozen or cloned needs no space of its own until it is written to.
+
+    `apart`: what is frozen no longer follows its tree. Else `seal` raises `LateWriter` when the tree is another by
+    then, and leaves its manifest in the tree's `.mlsnap`. `freezes_clones`: workspaces can be frozen too.
+    `makes_volume`: a volume that is missing is made; else it is a mount, and somebody else's to make.
+    """
 
     way: str
     instant: bool
@@ -31,6 +36,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     swap: bool
     in_place: bool = False
     shares: bool = False
+    apart: bool = True
+    freezes_clones: bool = True
+    makes_volume: bool = True
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,7 +206,8 @@ class Driver(Protocol):
 
         Create-if-absent: the same marker again returns the existing snapshot, and the frozen tree is discarded.
         Raises `SnapshotConflict` for ours with another marker, `SnapshotForeign` for what is not ours,
-        `StorageUnknown` when the outcome cannot be told even by looking up the name.
+        `LateWriter` where what is frozen is not `apart` and its tree changed, `StorageUnknown` when the outcome
+        cannot be told even by looking up the name.
         """
 
     def get(self, name: SnapshotName) -> Snapshot | None:

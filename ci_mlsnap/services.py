@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import combinations
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,7 +25,7 @@ from ci_mlsnap.config.read import (
     parse_environment,
     read_site,
 )
-from ci_mlsnap.config.settings import DataSettings, Defaults, Settings, VolumeSettings, resolved
+from ci_mlsnap.config.settings import DataSettings, Defaults, OntapSettings, Settings, VolumeSettings, resolved
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.names import label_from
 from ci_mlsnap.domain.pins import DataPlan
@@ -36,6 +36,8 @@ from ci_mlsnap.git.repository import GitRepository
 from ci_mlsnap.ports import Build, Driver, Progress
 from ci_mlsnap.report.rendering import load_markdown
 from ci_mlsnap.report.summary import TEMPLATE as SUMMARY
+from ci_mlsnap.storage.layout import OWN
+from ci_mlsnap.storage.ontap_endpoint import PASSWORD, TOKEN, Endpoint
 from ci_mlsnap.storage.registry import open_data_driver, open_driver, together
 from ci_mlsnap.training.harden import forbid_reading_this_process
 from ci_mlsnap.training.isolation import Isolation, choose_isolation
@@ -77,7 +79,8 @@ def open_hands(site: Site, *, secrets: bool) -> Hands:
     layers: tuple[Layer, ...] = (parse_environment(site.environ), read_site(SITE_FILE))
     settings = settle(layers, defaults=Defaults(model="model", forge_url=_forge_url(site.environ)))
     announcer = _announcer(site.environ, settings) if secrets else Announcer(forge=None, silence="no secrets here")
-    return _hands(site, build, announcer, pointers_folder(site.environ))
+    ontap = settings.ontap if secrets else OntapSettings()
+    return _hands(site, build, announcer, pointers_folder(site.environ), ontap)
 
 
 def isolate_training(hands: Hands, *, trusted: bool) -> Isolation | None:
@@ -169,7 +172,7 @@ def _project(
     others = [msgspec.structs.replace(other, isolation=volume.isolation) for other in others]
     _require_apart([volume, *others])
     announcer = _announcer(site.environ, settings)
-    hands = _hands(site, build, announcer, pointers_folder(site.environ, repository))
+    hands = _hands(site, build, announcer, pointers_folder(site.environ, repository), settings.ontap)
     driver = hands.open_volumes([volume, *others])
     if volume.private and not settings.volume.store:
         settings = _as_bound(settings, driver)
@@ -192,7 +195,10 @@ def _project(
 def _volume(repository: GitRepository, folder: Path, volume: VolumeSettings) -> VolumePlan:
     path = Path(os.path.normpath(resolved(volume.path, folder)))
     private = path.is_relative_to(repository.top)
-    store = volume.store or _store(repository, folder, path, volume.name, private)
+    on_ontap = volume.driver == "ontap"
+    store = volume.store or volume.state or _store(repository, folder, path, volume.name, private)
+    if on_ontap and not volume.state:
+        store = path / OWN / "state"
     return VolumePlan(
         name=volume.name,
         path=str(path),
@@ -200,7 +206,8 @@ def _volume(repository: GitRepository, folder: Path, volume: VolumeSettings) -> 
         store=str(resolved(str(store), folder)),
         view=str(resolved(volume.view, folder)) if volume.view else "",
         private=private,
-        isolation=volume.isolation or ("in-place" if private else "workspace"),
+        isolation=volume.isolation or ("in-place" if private or on_ontap else "workspace"),
+        native=volume.volume,
     )
 
 
@@ -280,10 +287,13 @@ def _at(repository: GitRepository, revision: str, below: str) -> ReadFile:
     return lambda name: repository.file_at(revision, prefix + name)
 
 
-def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path) -> Hands:
+def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, ontap: OntapSettings) -> Hands:
     def open_volume(it: VolumePlan) -> Driver:
         place, store = Path(it.path), Path(it.store)
-        return open_driver(it.driver, place, store, it.name, ephemeral=site.ephemeral, environ=site.environ)
+        given: dict[str, Any] = {"ephemeral": site.ephemeral, "environ": site.environ}
+        if it.driver == "ontap":
+            given |= {"native": it.native, "endpoint": _endpoint(site.environ, ontap)}
+        return open_driver(it.driver, place, store, it.name, **given)
 
     def open_volumes(volumes: Sequence[VolumePlan]) -> Driver:
         return together(volumes, [open_volume(it) for it in volumes])
@@ -303,6 +313,19 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path) -> Ha
         # Jenkins signals the leaves of the process tree first, some seconds before it signals us.
         timing=Timing(own_signal_wait=10.0 if on_jenkins else 0.0),
     )
+
+
+def _endpoint(environ: Mapping[str, str], ontap: OntapSettings) -> Endpoint | None:
+    """Put the cluster's address and its one credential together; None where the operator gives either not.
+
+    Raises `ConfigInvalid` for two credentials.
+    """
+    password, token = environ.get(PASSWORD, ""), environ.get(TOKEN, "")
+    if not ontap.host or not (password or token or ontap.certificate):
+        return None
+    with suppress(OSError):  # as for the forge's token
+        forbid_reading_this_process()
+    return Endpoint(password=password, token=token, **msgspec.structs.asdict(ontap))
 
 
 def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:

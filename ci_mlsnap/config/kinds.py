@@ -224,6 +224,16 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _is_host(text: str) -> bool:
+    """Tell whether a text is a host's name or address alone: no scheme, port, path or login."""
+    if len(text) <= 253 and re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", text, re.ASCII):
+        return True
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
 LABEL = _checked(
     "lower-case letters, digits and hyphens, at most 63, no hyphen in front",
     is_label,
@@ -245,6 +255,26 @@ INNER_PATH = _checked(
 )
 ENDPOINT = _checked(
     "an https URL without a login (http only to this machine itself)", _is_endpoint, "^https?://[^@?#\\s]+$"
+)
+HOST = _checked(
+    "a host name or an IP address, without a scheme or a port",
+    _is_host,
+    "^[A-Za-z0-9:]([A-Za-z0-9.:_-]*[A-Za-z0-9:])?$",
+)
+ACCOUNT = _checked(
+    "a name of letters, digits and . _ - \\ @, at most 255",
+    lambda text: re.fullmatch(r"[A-Za-z0-9._\\@-]{1,255}", text, re.ASCII) is not None,
+    "^[A-Za-z0-9._\\\\@-]{1,255}$",
+)
+NATIVE_VOLUME = _checked(
+    "a volume's name, or its UUID",
+    lambda text: re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,202}", text, re.ASCII) is not None,
+    "^[A-Za-z0-9_][A-Za-z0-9_-]{0,202}$",
+)
+FINGERPRINT = _checked(
+    "the SHA-256 of a certificate: 32 pairs of hex digits, with or without colons",
+    lambda text: re.fullmatch(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}", text, re.ASCII) is not None,
+    "^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$",
 )
 PIN = _checked(
     '"snapshot", "record", or "existing:" and a glob for the names of snapshots, such as "existing:daily.*"',

@@ -17,6 +17,7 @@ from ci_mlsnap.config.settings import (
     DataSettings,
     Defaults,
     ForgeSettings,
+    OntapSettings,
     Settings,
     TrainSettings,
     VolumeSettings,
@@ -26,7 +27,7 @@ from ci_mlsnap.domain.names import label_from
 from ci_mlsnap.domain.policy import Policy
 
 Found = Mapping[KeyPath, Setting]
-Table = TypeVar("Table", TrainSettings, ForgeSettings, Policy)
+Table = TypeVar("Table", TrainSettings, ForgeSettings, OntapSettings, Policy)
 
 
 def settle(layers: Sequence[Layer], *, defaults: Defaults) -> Settings:
@@ -119,6 +120,7 @@ def _first_problems(name: str, fields: Mapping[str, Setting], short: Setting | N
 
 
 def _model_problems(name: str, fields: Mapping[str, Setting], short: Setting | None) -> Iterator[Problem]:
+    yield from _driver_problems(name, fields)
     path = fields.get("path", short)
     if "view" in fields and _is_private(str(path.value) if path else name):
         text = "is for a shared volume; a volume inside the work tree is there without a link"
@@ -126,6 +128,21 @@ def _model_problems(name: str, fields: Mapping[str, Setting], short: Setting | N
     if "pin" in fields:
         hint = f'if training only reads it, set volumes.{name}.role = "data"'
         yield _problem(fields["pin"], ("volumes", name, "pin"), "is for data volumes, and this is a model's", hint)
+
+
+def _driver_problems(name: str, fields: Mapping[str, Setting]) -> Iterator[Problem]:
+    """Find the keys of a model volume that its driver has no use for."""
+    on_ontap = "driver" in fields and fields["driver"].value == "ontap"
+    unused = {"store": "state"} if on_ontap else {"volume": "", "state": "store"}
+    for key, instead in unused.items():
+        if key in fields:
+            text = f"is for a volume {'that is not' if on_ontap else 'that is'} on ONTAP"
+            hint = f"set volumes.{name}.{instead}" if instead else f'set volumes.{name}.driver = "ontap"'
+            yield _problem(fields[key], ("volumes", name, key), text, hint)
+    isolation = fields.get("isolation")
+    if on_ontap and isolation is not None and isolation.value != "in-place":
+        text = "cannot be for a volume on ONTAP, whose snapshots hold what is in the volume itself"
+        yield _problem(isolation, ("volumes", name, "isolation"), text, 'set it to "in-place"')
 
 
 def _other_problems(name: str, fields: Mapping[str, Setting], first: Mapping[str, Setting]) -> Iterator[Problem]:
@@ -143,10 +160,14 @@ def _other_problems(name: str, fields: Mapping[str, Setting], first: Mapping[str
 def _data_problems(name: str, fields: Mapping[str, Setting]) -> Iterator[Problem]:
     if "path" not in fields:
         yield _problem(fields["role"], ("volumes", name), "has no path; set the folder that training reads")
-    for key in ("view", "isolation"):
+    for key in ("view", "isolation", "volume", "state"):
         if key in fields:
             text = "is for a model volume; training only reads a data volume"
             yield _problem(fields[key], ("volumes", name, key), text)
+    driver = fields.get("driver")
+    if driver is not None and driver.value != "local":
+        text = "is for model volumes; data is read through its mount"
+        yield _problem(driver, ("volumes", name, "driver"), text, 'leave it out, and pin = "existing:<glob>" fits')
     pin = fields.get("pin")
     if "store" in fields and pin is not None and pin.value != "snapshot":
         text = f'is where snapshots are kept, and none is made for pin = "{pin.value}"'
@@ -170,13 +191,14 @@ def _gate_problems(found: Found) -> list[Problem]:
 
 def _site_problems(found: Found) -> list[Problem]:
     """A path of the site file belongs to no project's folder, so that it cannot be relative."""
-    paths = [("volume",), ("forge", "ca")] + [path for path in found if path[0] == "volumes"]
+    paths = [("volume",), ("forge", "ca"), *(("ontap", key) for key in ("ca", "certificate", "key"))]
+    paths += [path for path in found if path[0] == "volumes"]
     return [
         _problem(setting, path, "is a relative path; in the site file only absolute ones have a meaning")
         for path in paths
         if (setting := found.get(path)) is not None
         and setting.origin.source is Source.SITE
-        and path[-1] in ("volume", "path", "store", "ca")
+        and (path == ("volume",) or path[-1] in ("path", "store", "state", "ca", "certificate", "key"))
         and not str(setting.value).startswith("/")
     ]
 
@@ -200,6 +222,7 @@ def _settings(found: Found, defaults: Defaults, notes: tuple[str, ...]) -> Setti
     plain |= {field: found[path].value for path, field in _FIELDS.items() if path in found}
     plain["train"] = _table(found, "train", {}, TrainSettings)
     plain["forge"] = _table(found, "forge", forge, ForgeSettings)
+    plain["ontap"] = _table(found, "ontap", {}, OntapSettings)
     plain["volume"] = _volume(found)
     plain["retention"] = _table(found, "retention", {}, Policy)
     plain["others"] = tuple(_other(name, fields) for name, fields in list(_by_role(found)[0].items())[1:])

@@ -28,12 +28,15 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 class VolumeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One model volume. Paths are as they were written: `resolved` makes them absolute. Empty texts mean the
-    default that depends on where the volume is, and so does `isolation` None."""
+    default that depends on where the volume is, and so does `isolation` None. `volume` and `state` are for volumes
+    on ONTAP, `store` for others."""
 
     name: str = "models"
     path: str = "models"
     driver: str = "local"
     store: str = ""
+    volume: str = ""
+    state: str = ""
     view: str = ""
     isolation: Isolation | None = None
 
@@ -54,6 +57,19 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: str = "https://api.github.com"
     ca: str = ""
     repository: str = ""
+
+
+class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cluster's volumes may be used, and by whom; secrets are not among it. An empty `host` means none."""
+
+    host: str = ""
+    port: int = 443
+    svm: str = ""
+    user: str = ""
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+    fingerprint: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention: Policy = Policy()
     hook_copy_mb: int = 100
     forge: ForgeSettings = ForgeSettings()
+    ontap: OntapSettings = OntapSettings()
     on_fork: Literal["skip", "fail"] = "skip"
     origins: dict[str, Origin] = {}
     notes: tuple[str, ...] = ()

@@ -18,7 +18,8 @@ Action = Literal["train", "announce", "nothing"]
 
 
 class VolumePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One model volume as the run will use it; paths are absolute."""
+    """One model volume as the run will use it; paths are absolute. `native` is the volume's name or UUID on its
+    storage, empty where the mount tells or the driver needs none."""
 
     name: str
     path: str
@@ -27,6 +28,7 @@ class VolumePlan(msgspec.Struct, frozen=True, kw_only=True):
     view: str = ""
     private: bool
     isolation: Isolation
+    native: str = ""
 
 
 class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,13 +26,19 @@ def bind(store: Store, path: Path, name: str, *, project: str, model: str, make:
     A folder without an id, as first use or a script that makes its folder anew leaves it, becomes the volume.
     Raises `VolumeForeign`, `VolumeRefused`, `StorageFailed`.
     """
-    record = store.record()
-    if record is None:
-        record = _first_use(store, path, name, project, model)
-    elif (record.project, record.model) != (project, model):
-        raise _other_model(path, record, project, model)
+    record = bound_record(store, path, name, project=project, model=model)
     make_own(store, path, record.id, make=make, adopt=True)
     return record.id
+
+
+def bound_record(store: Store, path: Path, name: str, *, project: str, model: str) -> StoreRecord:
+    """Give the store's record, made at first use; the store lock is held. Raises `VolumeForeign`, `UsageError`."""
+    record = store.record()
+    if record is None:
+        return _first_use(store, path, name, project, model)
+    if (record.project, record.model) != (project, model):
+        raise _other_model(path, record, project, model)
+    return record
 
 
 def _first_use(store: Store, path: Path, name: str, project: str, model: str) -> StoreRecord:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.domain.plan import VolumePlan
@@ -13,10 +12,9 @@ from ci_mlsnap.errors import ConfigInvalid
 from ci_mlsnap.ports import Driver, Member
 from ci_mlsnap.storage.local import LocalDriver
 from ci_mlsnap.storage.local_data import LocalData
+from ci_mlsnap.storage.ontap_endpoint import Endpoint
 
-Kind = TypeVar("Kind", bound=type[Driver])
-
-DRIVERS = {"local": LocalDriver}
+DRIVERS = ("local", "ontap")
 DATA_DRIVERS = {"local": LocalData}
 
 
@@ -26,12 +24,24 @@ def open_driver(
     store: Path,
     name: str,
     *,
+    native: str = "",
+    endpoint: Endpoint | None = None,
     ephemeral: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Driver:
-    """Open the driver of a volume; nothing is looked at yet. Raises `ConfigInvalid` for an unknown kind."""
-    driver = _known(DRIVERS, kind, name)
-    return driver(path, store, name, ephemeral=ephemeral, environ=environ)
+    """Open the driver of a volume; nothing is looked at yet. Raises `ConfigInvalid` for an unknown kind.
+
+    `native` is the volume's name on its storage, `endpoint` the cluster of those on ONTAP, with the login.
+    """
+    match kind:
+        case "local":
+            return LocalDriver(path, store, name, ephemeral=ephemeral, environ=environ)
+        case "ontap":
+            from ci_mlsnap.storage.ontap import OntapDriver
+
+            return OntapDriver(path, store, name, endpoint=endpoint, volume=native)
+        case _:
+            raise _unknown(DRIVERS, kind, name)
 
 
 def together(volumes: Sequence[VolumePlan], drivers: Sequence[Driver]) -> Driver:
@@ -48,15 +58,14 @@ def open_data_driver(
     data: DataPlan, *, ephemeral: bool = False, environ: Mapping[str, str] = os.environ
 ) -> Driver:
     """Open the driver of a data volume; nothing is looked at yet. Raises `ConfigInvalid` for an unknown kind."""
-    driver = _known(DATA_DRIVERS, data.driver, data.name)
+    driver = DATA_DRIVERS.get(data.driver)
+    if driver is None:
+        raise _unknown(DATA_DRIVERS, data.driver, data.name)
     return driver(Path(data.path), Path(data.store), data.name, ephemeral=ephemeral, environ=environ)
 
 
-def _known(drivers: Mapping[str, Kind], kind: str, name: str) -> Kind:
-    driver = drivers.get(kind)
-    if driver is None:
-        raise ConfigInvalid(
-            f"volumes.{name}.driver: {kind[:60]!r} is no driver",
-            hint=f"accepted: {', '.join(repr(known) for known in sorted(drivers))}",
-        )
-    return driver
+def _unknown(drivers: Iterable[str], kind: str, name: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"volumes.{name}.driver: {kind[:60]!r} is no driver",
+        hint=f"accepted: {', '.join(repr(known) for known in sorted(drivers))}",
+    )

@@ -182,11 +182,7 @@ class Shelf:
         """
         book = self.ledger.read()
         if str(marker.name) in book.deleted or os.path.lexists(self.store.pruned(marker.name)):
-            raise SnapshotConflict(
-                f"{marker.name} was a snapshot and was pruned or deleted, and names are not used again",
-                safe="nothing was published",
-                hint="run again: the next attempt gets a number of its own",
-            )
+            raise spent(marker.name)
         found = self.get(marker.name)
         if found is None:
             return None
@@ -275,6 +271,15 @@ def _damaged(marker: Marker, why: str) -> IntegrityDamage:
         why=why,
         safe="nothing was changed",
         hint="other versions are not affected (`mlsnap log`); the files are still under `.snapshot`",
+    )
+
+
+def spent(name: SnapshotName) -> SnapshotConflict:
+    """Give the error for a name that was used before."""
+    return SnapshotConflict(
+        f"{name} was a snapshot and was pruned or deleted, and names are not used again",
+        safe="nothing was published",
+        hint="run again: the next attempt gets a number of its own",
     )
 
 

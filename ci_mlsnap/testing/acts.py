@@ -8,10 +8,24 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
+
+import pytest
 
 from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.errors import StorageFailed
 from ci_mlsnap.ports import Frozen, Snapshot
-from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, DriverUnderTest, publish, write, write_sample
+from ci_mlsnap.testing.ground import (
+    FIRST,
+    MODEL,
+    PROJECT,
+    DriverUnderTest,
+    Facts,
+    every_stat,
+    publish,
+    write,
+    write_sample,
+)
 
 NOTHING = SnapshotName(sha="9" * 40)
 
@@ -33,6 +47,23 @@ def names_in(folder: int) -> list[str]:
     """Give the names in an open folder."""
     with os.scandir(folder) as found:
         return sorted(entry.name for entry in found)
+
+
+def refuses(driver: DriverUnderTest, way: Literal["swap", "sync"] | None) -> bool:
+    """Tell whether the driver can't restore this way, and hold that it says so and changes nothing."""
+    if way != "swap" or driver.driver.capabilities.swap:
+        return False
+    before = every_stat(driver.live)
+    with pytest.raises(StorageFailed):
+        driver.driver.restore(FIRST, driver.live, way=way)
+    assert every_stat(driver.live) == before
+    return True
+
+
+def stat_of_live(driver: DriverUnderTest) -> dict[str, Facts]:
+    """Give the trace of any write to the live tree, but for our own folder where manifests go through it."""
+    own = () if driver.driver.capabilities.apart else (".mlsnap", ".snapshot")
+    return {name: facts for name, facts in every_stat(driver.live).items() if name.split("/")[0] not in own}
 
 
 def folder_of(driver: DriverUnderTest, files: dict[str, bytes]) -> Path:

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from ci_mlsnap.errors import IntegrityDamage, NoSuchVersion, SnapshotConflict, SnapshotForeign, SnapshotHeld
-from ci_mlsnap.testing.acts import NOTHING, folder_of, published, ready
+from ci_mlsnap.testing.acts import NOTHING, folder_of, published, ready, refuses
 from ci_mlsnap.testing.ground import FIRST, SECOND, THIRD, DriverUnderTest, every_stat, look, publish, write
 
 
@@ -69,6 +69,8 @@ class Damage:
         self, driver: DriverUnderTest, way: Literal["swap", "sync"] | None
     ) -> None:
         published(driver)
+        if refuses(driver, way):
+            return
         driver.damage(FIRST, "script.sh")
         write(driver.live, {"precious": b"work"})
         before = every_stat(driver.live)

@@ -9,14 +9,25 @@ import pytest
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import (
     IntegrityDamage,
+    LateWriter,
     LinkEscapes,
     NoSuchVersion,
     SnapshotConflict,
     SnapshotForeign,
     TreeUnsupported,
     VolumeForeign,
+    VolumeRefused,
 )
-from ci_mlsnap.testing.acts import NOTHING, folder_of, hostile, part, published, ready, rewrite_unseen
+from ci_mlsnap.testing.acts import (
+    NOTHING,
+    folder_of,
+    hostile,
+    part,
+    published,
+    ready,
+    rewrite_unseen,
+    stat_of_live,
+)
 from ci_mlsnap.testing.ground import (
     FIRST,
     MODEL,
@@ -126,15 +137,35 @@ class Freezing:
         (driver.live / "weights.bin").write_bytes(b"late")
         (driver.live / "new").write_bytes(b"late")
         manifest = manifest_of(driver.driver, FIRST, frozen)
+        if not driver.driver.capabilities.apart:
+            with pytest.raises(LateWriter):
+                driver.driver.seal(frozen, manifest, marker_of(FIRST, manifest))
+            assert driver.reopen().get(FIRST) is None
+            assert (driver.live / "new").read_bytes() == b"late"
+            return
         driver.driver.seal(frozen, manifest, marker_of(FIRST, manifest))
         driver.driver.read_back(FIRST)
 
+    def test_one_byte_written_after_freezing_is_late_or_not_in_the_version(self, driver: DriverUnderTest) -> None:
+        """Also where neither size nor modification time tell."""
+        ready(driver)
+        frozen = driver.driver.freeze(driver.live, parent=None, full=False, inventory=True)
+        rewrite_unseen(driver.live / "weights.bin")
+        manifest = manifest_of(driver.driver, FIRST, frozen)
+        if driver.driver.capabilities.apart:
+            driver.driver.seal(frozen, manifest, marker_of(FIRST, manifest))
+            driver.driver.read_back(FIRST)
+        else:
+            with pytest.raises(LateWriter):
+                driver.driver.seal(frozen, manifest, marker_of(FIRST, manifest))
+            assert driver.reopen().get(FIRST) is None
+
     def test_freezing_does_not_write_to_the_live_tree(self, driver: DriverUnderTest) -> None:
         ready(driver)
-        before = every_stat(driver.live)
+        before = stat_of_live(driver)
         publish(driver.driver, driver.live, FIRST)
         publish(driver.driver, driver.live, SECOND, parent=FIRST)
-        assert every_stat(driver.live) == before
+        assert stat_of_live(driver) == before
 
     def test_an_empty_tree_is_a_version_too(self, driver: DriverUnderTest) -> None:
         driver.driver.initialise(project=PROJECT, model=MODEL)
@@ -149,6 +180,10 @@ class Freezing:
         published(driver)
         workspace = driver.driver.clone(FIRST, driver.scratch / "run")
         write(workspace, {"weights.bin": b"trained further"})
+        if not driver.driver.capabilities.freezes_clones:
+            with pytest.raises(VolumeRefused):
+                driver.driver.freeze(workspace, parent=FIRST, full=False, inventory=True)
+            return
         publish(driver.driver, workspace, SECOND, parent=FIRST)
         assert (driver.driver.view(SECOND) / "weights.bin").read_bytes() == b"trained further"
         assert look(driver.driver.view(SECOND)).keys() == look(driver.live).keys()

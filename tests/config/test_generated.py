@@ -146,10 +146,13 @@ def test_every_example_is_of_its_own_key_and_works_in_each_place(settings_from: 
     path = tuple(name.split("."))
     assert find(path) is key
     shared = "volume = '/srv/x'"
-    text = f"{'' if key.path == ('volume',) or path[-1] == 'path' else shared}\n{key.example}\n"
+    alone = key.path == ("volume",) or path[-1] == "path" or path[:2] == ("volumes", "digits")
+    text = f"{'' if alone else shared}\n{key.example}\n"
     if path[:2] == ("volumes", "images"):  # a data volume is one only with all of these
         rest = {"path": "'/mnt/images'", "role": "'data'"}
         text += "".join(f"volumes.images.{one} = {of}\n" for one, of in rest.items() if one != path[-1])
+    if path[:2] == ("volumes", "digits"):  # and these keys are for volumes on ONTAP
+        text += "volumes.digits.path = '/mnt/ml/digits'\nvolumes.digits.driver = 'ontap'\n"
     expected = settings_from(site=text) if key.level is Level.OPERATOR else settings_from(text)
     assert name in expected.origins
     section = reference().split(f"### `{written(key)}`")[1].split("###")[0]
@@ -161,13 +164,14 @@ def test_every_example_is_of_its_own_key_and_works_in_each_place(settings_from: 
         settings_from(base, git_config={git_name(path): value}),
         settings_from(base, inputs={name: value}),
     ):
-        assert (found.train, found.volume, found.data, found.gates, found.forge, found.retention) == (
+        assert (found.train, found.volume, found.data, found.gates, found.forge, found.retention, found.ontap) == (
             expected.train,
             expected.volume,
             expected.data,
             expected.gates,
             expected.forge,
             expected.retention,
+            expected.ontap,
         )
         assert (found.model, found.follow, found.on_fork) == (expected.model, expected.follow, expected.on_fork)
 

@@ -19,6 +19,7 @@ from ci_mlsnap.config.settings import (
     DataSettings,
     Defaults,
     ForgeSettings,
+    OntapSettings,
     Settings,
     TrainSettings,
     VolumeSettings,
@@ -44,6 +45,7 @@ def paths_of_settings() -> set[tuple[str, ...]]:
     tables: dict[str, tuple[tuple[str, ...], type[msgspec.Struct]]] = {
         "train": (("train",), TrainSettings),
         "forge": (("forge",), ForgeSettings),
+        "ontap": (("ontap",), OntapSettings),
         "volume": (("volumes", "*"), VolumeSettings),
         "others": (("volumes", "*"), VolumeSettings),
         "data": (("volumes", "*"), DataSettings),
@@ -66,7 +68,8 @@ def test_every_field_of_the_settings_is_one_key_with_one_level_and_no_key_is_wit
 
 def test_who_may_set_what_is_as_promised() -> None:
     forge = {"forge.url", "forge.ca", "forge.repository"}
-    assert {shown(key.path) for key in OPERATOR_KEYS} == {"on_fork", "hooks.copy_mb", *forge}
+    ontap = {f"ontap.{key}" for key in ("host", "port", "svm", "user", "certificate", "key", "ca", "fingerprint")}
+    assert {shown(key.path) for key in OPERATOR_KEYS} == {"on_fork", "hooks.copy_mb", *forge, *ontap}
     tested = {shown(key.path) for key in KEYS if key.level is Level.TESTED}
     assert tested == {"train.command", "train.timeout"}
 
@@ -187,6 +190,8 @@ def _lines(*keys: Key) -> st.SearchStrategy[str]:
     def line(key: Key) -> st.SearchStrategy[str]:
         name, value = key.example.split(" = ", 1)
         path = '\nvolumes.images.path = "/mnt/images"' if key.path[-1] == "role" else ""
+        if name.startswith("volumes.digits."):
+            path = '\nvolumes.digits.path = "/mnt/digits"\nvolumes.digits.driver = "ontap"'
         return st.sampled_from([f"{name} = {other}{path}" for other in [value, *values.get(name, [])]])
 
     several = st.lists(st.sampled_from(keys), unique_by=lambda key: key.path).flatmap(
@@ -196,9 +201,13 @@ def _lines(*keys: Key) -> st.SearchStrategy[str]:
 
 
 def _is_possible(text: str) -> bool:
-    """Tell whether a file has one way of naming its volume, a view only of a shared one, a pin only of data."""
+    """Tell whether a file has one way of naming its volume, a view only of a shared one, a pin only of data, and
+    a volume on ONTAP by itself."""
     short, long = "volume = " in text, "volumes.models.path" in text
     data = "volumes.images.role" in text or "volumes.images" not in text
+    ontap = text.count("volumes.digits.driver")
+    if ontap > 1 or (ontap and (short or "volumes.models" in text)):
+        return False
     return data and not (short and long) and (long or "volumes.models.view" not in text)
 
 
@@ -247,6 +256,15 @@ def _leaves(table: Mapping[str, object], above: tuple[str, ...] = ()) -> list[tu
 
 
 def _values(found: Settings) -> list[object]:
-    parts = (found, found.train, found.volume, found.forge, found.retention, *found.gates, *found.data)
+    parts = (
+        found,
+        found.train,
+        found.volume,
+        *found.others,
+        found.forge,
+        found.retention,
+        *found.gates,
+        *found.data,
+    )
     roles: list[object] = ["data"] if found.data else []
     return roles + [getattr(part, name) for part in parts for name in part.__struct_fields__]

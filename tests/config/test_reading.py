@@ -205,8 +205,14 @@ def test_an_unusual_but_honest_file_is_read() -> None:
         ('volumes = "models"', "volumes: is a string, not a table; accepted: tables with a name"),
         ('volumes.Models.path = "x"', "volumes.Models: is no name of a volume"),
         ('volumes.a.driver = "local"', "volumes.a: has no path; set the folder that training writes to"),
-        ("[volumes.models]", "volumes.models: is empty; set at least one of path, role, pin, driver, store, view"),
-        ('volumes.models.driver = "nfs"', 'volumes.models.driver: is none of these words; accepted: "local"'),
+        (
+            "[volumes.models]",
+            "volumes.models: is empty; set at least one of path, role, pin, driver, store, volume",
+        ),
+        (
+            'volumes.models.driver = "nfs"',
+            'volumes.models.driver: is none of these words; accepted: one of "local"',
+        ),
         ('volumes.models.view = "/x"', "volumes.models.view: is not accepted; accepted: a relative path inside"),
         ('volumes.models.view = "m"', "volumes.models.view: is for a shared volume"),
         (

@@ -1,0 +1,108 @@
+"""What is where on an ONTAP volume.
+
+- `<volume>/.snapshot/<name>`: a snapshot, shown by the storage; opened by name, since NFSv4 does not list it
+- `<volume>/.mlsnap/volume.json`: the volume's id
+- `<volume>/.mlsnap/manifest.jsonl`: the manifest of the newest snapshot, as each snapshot holds its own
+- `<state>/volume.json`: the id again, with project and model; `<state>` is `store`, else `<volume>/.mlsnap/state`
+- `<state>/state/`: leases, journals, ledger, caches, and in `ontap-volume` the UUID of the volume on the cluster
+- `<state>/state/frozen/<token>`: what was frozen and is not sealed yet
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ci_mlsnap.durable.atomic import make_folder, write_atomically
+from ci_mlsnap.durable.faults import storage_errors
+from ci_mlsnap.errors import StorageFailed
+from ci_mlsnap.storage.layout import LINK, Store
+
+PRUNED = "mlsnap-pruned-"
+"""How a pruned snapshot's name begins on the cluster; what follows is the name that it had."""
+
+
+class FrozenRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A tree at the moment of its freezing: what `facts.line_of` gives of each of its files."""
+
+    lines: dict[bytes, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OntapStore(Store):
+    """The places of one volume: state below `root`, snapshots where the storage shows them."""
+
+    volume: Path
+
+    @property
+    def snapshots(self) -> Path:
+        """Where the storage shows snapshots."""
+        return self.volume / LINK
+
+    def pruned(self, name: object) -> Path:
+        """Where a pruned snapshot is shown."""
+        return self.snapshots / f"{PRUNED}{name}"
+
+    def make(self) -> None:
+        """Make what is missing of the folders for state."""
+        for folder in (self.work, self.state, self._frozen):
+            make_folder(folder)
+
+    # -- the volume on the cluster -----------------------------------------------------------------
+
+    def uuid(self) -> str:
+        """Give the UUID that the volume had at first use; empty before."""
+        with storage_errors("the volume's record cannot be read"):
+            try:
+                return self.uuid_file.read_text().strip()
+            except FileNotFoundError:
+                return ""
+
+    def remember_uuid(self, uuid: str) -> None:
+        """Record the UUID, durably."""
+        write_atomically(self.uuid_file, f"{uuid}\n".encode())
+
+    @property
+    def uuid_file(self) -> Path:
+        """Where the UUID is."""
+        return self.state / "ontap-volume"
+
+    # -- what is frozen ----------------------------------------------------------------------------
+
+    @property
+    def _frozen(self) -> Path:
+        return self.state / "frozen"
+
+    def put_frozen(self, token: str, record: FrozenRecord) -> None:
+        """Remember what was frozen."""
+        write_atomically(self.frozen_file(token), msgspec.msgpack.encode(record), fsync=False)
+
+    def frozen(self, token: str) -> FrozenRecord:
+        """Give what was frozen. Raises `StorageFailed` when it was discarded, or lost with a crash."""
+        try:
+            return msgspec.msgpack.decode(self.frozen_file(token).read_bytes(), type=FrozenRecord)
+        except (OSError, msgspec.MsgspecError, UnicodeError):
+            raise StorageFailed(
+                "what was frozen is gone", safe="nothing was published", hint="run again"
+            ) from None
+
+    def forget_frozen(self, token: str) -> None:
+        """Forget what was frozen; gone is fine."""
+        with storage_errors("what was frozen cannot be discarded"), suppress(FileNotFoundError):
+            self.frozen_file(token).unlink()
+
+    def frozen_tokens(self) -> list[str]:
+        """Give the tokens of what is frozen, in order."""
+        with storage_errors("what was frozen cannot be listed"):
+            try:
+                return sorted(name for name in os.listdir(self._frozen) if not name.startswith("."))
+            except FileNotFoundError:
+                return []
+
+    def frozen_file(self, token: str) -> Path:
+        """Give the place of what is remembered. Raises `StorageFailed` for what is no token of ours."""
+        return self._frozen / self.partial(token).name.removeprefix(".partial-")

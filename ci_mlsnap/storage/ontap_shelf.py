@@ -1,0 +1,237 @@
+"""The snapshots of an ONTAP volume: which are ours, and publishing and deleting them.
+
+Ours are those whose comment is a marker of this project and model with the snapshot's own name, and whose manifest
+has the marker's digest. Existence is asked of the cluster: an NFS client remembers for a while that something was
+not there. Without a login the ledger and the mount answer, which is enough to read.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ci_mlsnap.domain.manifest import MANIFEST_PATH
+from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.durable.faults import storage_errors
+from ci_mlsnap.errors import NoSuchVersion, StorageFailed, StorageUnknown
+from ci_mlsnap.ports import Snapshot
+from ci_mlsnap.storage.ledger import Book, Publication
+from ci_mlsnap.storage.ontap_api import NativeSnapshot, OntapApi, settled
+from ci_mlsnap.storage.ontap_errors import Absent, Taken
+from ci_mlsnap.storage.ontap_layout import PRUNED, OntapStore
+from ci_mlsnap.storage.shelf import Shelf, foreign_at, spent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Natives:
+    """A volume's snapshots as the cluster has them. What was seen is remembered until we act."""
+
+    api: OntapApi
+    volume: str
+    seen: dict[str, NativeSnapshot] = field(default_factory=dict)
+
+    def all(self) -> Sequence[NativeSnapshot]:
+        """Ask for all, in the order of their names."""
+        found = sorted(self.api.snapshots(self.volume), key=lambda it: it.name)
+        self.seen.clear()
+        self.seen.update((it.name, it) for it in found)
+        return found
+
+    def find(self, name: str, *, asked_before: bool = False) -> NativeSnapshot | None:
+        """Ask for one; one that was seen is not asked for again where that is enough."""
+        if asked_before and name in self.seen:
+            return self.seen[name]
+        found = self.api.snapshot(self.volume, name)
+        if found is None:
+            self.seen.pop(name, None)
+        else:
+            self.seen[name] = found
+        return found
+
+    def create(self, marker: Marker) -> None:
+        """Have one made with the marker as its comment, once. Raises `Taken`, `StorageUnknown`, refusals."""
+        name = str(marker.name)
+        settled(
+            lambda: self.api.create_snapshot(self.volume, name, str(marker)),
+            lambda: self.find(name) is not None,
+            f"it is not known whether {name} was made",
+            pause=self.api.patience.between,
+        )
+
+    def rename(self, found: NativeSnapshot, name: str) -> None:
+        """Give a snapshot another name, once. Raises `Absent`, `Taken`, `StorageUnknown`, refusals."""
+        self.seen.pop(found.name, None)
+        settled(
+            lambda: self.api.rename_snapshot(self.volume, found.uuid, name),
+            lambda: (there := self.find(name)) is not None and there.uuid == found.uuid,
+            f"it is not known whether {found.name} was renamed",
+            pause=self.api.patience.between,
+        )
+
+    def delete(self, found: NativeSnapshot) -> None:
+        """Delete a snapshot, once; gone is fine. Raises `SnapshotHeld`, `StorageUnknown`, refusals."""
+        self.seen.pop(found.name, None)
+        try:
+            settled(
+                lambda: self.api.delete_snapshot(self.volume, found.uuid),
+                lambda: (there := self.find(found.name)) is None or there.uuid != found.uuid,
+                f"it is not known whether {found.name} was deleted",
+                pause=self.api.patience.between,
+            )
+        except Absent:
+            return
+
+
+def unknown(marker: Marker) -> Publication:
+    """Give what is known of a snapshot that no ledger tells of: its manifest has to be read."""
+    return Publication(marker=marker, manifest_facts=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class OntapShelf(Shelf):
+    """The snapshots of one volume. Whoever writes holds the store lock. `natives` is None without a login.
+
+    `owner` is the project and the model that the volume belongs to.
+    """
+
+    store: OntapStore
+    natives: Natives | None
+    owner: tuple[str, str]
+    tries: int = 5
+    pause: float = 0.5
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def get(self, name: SnapshotName) -> Snapshot | None:
+        """See `Shelf.get`; what the cluster and its manifest call ours is so without a ledger too."""
+        book = self.ledger.read()
+        snapshot = self._look(str(name), book)
+        if snapshot is not None and snapshot.marker is not None:
+            self.require_whole(book.present.get(str(name)) or unknown(snapshot.marker))
+        return snapshot
+
+    def listed(self, book: Book) -> Sequence[Snapshot]:
+        """Give what is there. Without a login that is what the ledger knows and the mount shows."""
+        if self.natives is None:
+            found = [self._look(name, book) for name in sorted(book.present)]
+            return [snapshot for snapshot in found if snapshot is not None]
+        return [self._told(it, book) for it in self.natives.all() if self.pruned_name(it) is None]
+
+    def gone(self, book: Book) -> Sequence[str]:
+        """See `Shelf.gone`."""
+        missing = sorted(book.seen & book.present.keys())
+        if self.natives is None or not missing:
+            return super().gone(book)
+        there = {it.name for it in self.natives.all()}
+        return [name for name in missing if not {name, PRUNED + name} & there]
+
+    def _look(self, name: str, book: Book) -> Snapshot | None:
+        if self.natives is None:
+            return super()._look(name, book)
+        found = self.natives.find(name)
+        return None if found is None else self._told(found, book)
+
+    def _told(self, found: NativeSnapshot, book: Book) -> Snapshot:
+        marker = self.marker_of(found)
+        if marker is None:
+            return Snapshot(name=found.name, marker=None, native_id=found.uuid)
+        holds = tuple(book.holds.get(found.name, ()))
+        adopted = found.name in book.adopted
+        return Snapshot(name=found.name, marker=marker, native_id=found.uuid, holds=holds, adopted=adopted)
+
+    def marker_of(self, found: NativeSnapshot) -> Marker | None:
+        """Give the marker of one of ours that stands under its own name, or in the trash."""
+        marker = Marker.parse(found.comment)
+        if marker is None or not marker.is_of(*self.owner):
+            return None
+        return marker if found.name in (str(marker.name), f"{PRUNED}{marker.name}") else None
+
+    def pruned_name(self, found: NativeSnapshot) -> str | None:
+        """Give the name that one of ours in the trash had; None for all else."""
+        marker = self.marker_of(found)
+        return str(marker.name) if marker is not None and found.name.startswith(PRUNED) else None
+
+    def _publication(self, name: SnapshotName) -> Publication:
+        if self.natives is None:
+            return super()._publication(name)
+        found = self.natives.find(str(name), asked_before=True)
+        marker = self.marker_of(found) if found is not None else None
+        if marker is None:
+            why = "" if found is None else "what stands under that name is not ours"
+            raise NoSuchVersion(f"there is no version {name}", why=why, hint="`mlsnap log` names those there are")
+        self.await_shown(self.store.snapshots / str(name))
+        return self.ledger.read().present.get(str(name)) or unknown(marker)
+
+    def require_whole(self, publication: Publication, place: Path | None = None) -> None:
+        """See `Shelf.require_whole`; the mount is given some time to show what the cluster has."""
+        self.await_shown(place or self.store.snapshots / str(publication.marker.name))
+        super().require_whole(publication, place)
+
+    def await_shown(self, place: Path) -> None:
+        """Wait until the mount shows a snapshot that is there. Raises `StorageFailed` when it does not."""
+        for number in range(self.tries):
+            with storage_errors("the snapshot cannot be opened"):
+                if os.path.lexists(place / MANIFEST_PATH) or os.path.lexists(place):
+                    return
+            if number + 1 < self.tries:
+                time.sleep(self.pause)
+        raise StorageFailed(
+            f"{place} cannot be opened, and the cluster has the snapshot",
+            why="the mount does not show it: another volume is mounted there, or `.snapshot` is hidden",
+            safe="the snapshot is there; nothing was changed",
+            hint="`volume modify -snapdir-access true`, and look at what is mounted there (`findmnt`)",
+        )
+
+    # -- publishing --------------------------------------------------------------------------------
+
+    def existing(self, marker: Marker) -> Snapshot | None:
+        """See `Shelf.existing`."""
+        if str(marker.name) in self.ledger.read().pruned:
+            raise spent(marker.name)
+        return super().existing(marker)
+
+    def make(self, marker: Marker, manifest_facts: tuple[int, ...], sequence: int) -> Snapshot:
+        """Have the snapshot made, and read back by its name: an answer alone proves nothing.
+
+        Raises `SnapshotForeign`, `SnapshotConflict`, `StorageUnknown`, and refusals.
+        """
+        natives = self.required()
+        self.ledger.published(marker, manifest_facts, sequence)
+        said = "made"
+        try:
+            natives.create(marker)
+        except Taken:
+            said = "had"  # from whom, the look at it tells
+        found = self.existing(marker)
+        if found is None:
+            raise StorageUnknown(
+                f"the storage says that it {said} {marker.name}, and does not show it",
+                safe="nothing else was changed",
+                hint="check that ontap.host is the cluster's management address, then run again",
+            )
+        return found
+
+    def take_back(self, snapshot: Snapshot) -> None:
+        """Delete what was just made and is not what was frozen; its number stays spent."""
+        found = self.required().find(snapshot.name)
+        if found is not None and found.uuid == snapshot.native_id:
+            self.required().delete(found)
+        self.ledger.deleted(SnapshotName.parse(snapshot.name))
+
+    def required(self) -> Natives:
+        """Give the way to the cluster. Raises `StorageFailed` where there is no login."""
+        if self.natives is None:
+            raise StorageFailed(
+                "no login to the cluster is configured",
+                why="whoever runs mlsnap sets it, never a repository's file",
+                safe="nothing was changed",
+                hint="set ontap.host and ontap.svm in /etc/mlsnap.toml, and a credential: docs/ontap.md",
+            )
+        return self.natives
+
+    def foreign(self, name: str) -> Exception:
+        """Give the error for what stands under a name and is not ours."""
+        return foreign_at(self.store.snapshots / name)
