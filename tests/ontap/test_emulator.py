@@ -11,7 +11,7 @@ import pytest
 from netapp_ontap.error import NetAppRestError
 
 from tests.ontap.emulator.server import Emulator
-from tests.ontap.emulator.values import Autodelete, Volume
+from tests.ontap.emulator.values import Volume
 from tests.ontap.library import (
     RestConsistencyGroup,
     RestFileClone,
@@ -492,28 +492,3 @@ def test_the_second_phase_can_come_too_late(
     with pytest.raises(NetAppRestError, match="in time"):
         made.patch(action="commit")
     assert models.snapshots == {}
-
-
-# -- what others do --------------------------------------------------------------------------------------
-
-
-def test_a_full_volume_deletes_the_oldest_that_nothing_keeps(emulator: Emulator, models: Volume) -> None:
-    emulator.cluster.snapshot(models, SHA, owners=("snapmirror",))
-    emulator.cluster.snapshot(models, OTHER)
-    emulator.cluster.snapshot(models, "hourly.1", scheduled=True)
-    assert emulator.cluster.relieve(models) == []
-    models.autodelete = Autodelete(enabled=True)
-    assert emulator.cluster.relieve(models) == ["hourly.1"]
-    assert emulator.cluster.relieve(models) == [OTHER]
-    assert emulator.cluster.relieve(models) == []
-
-
-def test_a_volume_after_fail_over_has_its_files_and_another_identifier(
-    live: Path, emulator: Emulator, models: Volume
-) -> None:
-    emulator.cluster.snapshot(models, SHA)
-    before = models.uuid
-    emulator.cluster.move_volume(models)
-    assert models.uuid != before
-    assert (live / ".snapshot" / SHA / "model.bin").read_bytes() == b"first"
-    assert list(emulator.cluster.volumes) == [models.uuid]

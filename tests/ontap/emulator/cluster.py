@@ -22,7 +22,8 @@ class Cluster:
     """One cluster. All of its state is behind `lock`.
 
     `skew` is how far its clock is ahead. `snapshots_at_once` answers 201 instead of 202 and a job;
-    `refuses_at_once` tells at once, as some releases do, what else a failed job would tell.
+    `refuses_at_once` tells at once, as some releases do, what else a failed job would tell. `shown_after` is how
+    many seconds later than to the REST interface a snapshot is there for readers, as behind an NFS client's cache.
     """
 
     def __init__(self, root: Path, *, name: str = "cluster1", svm: str = "svm1") -> None:
@@ -32,6 +33,7 @@ class Cluster:
         self.skew = timedelta()
         self.snapshots_at_once = False
         self.refuses_at_once = False
+        self.shown_after = 0.0
         self.lock = threading.RLock()
         self.faults = FaultScript()
         self.jobs = Jobs(self.lock, self.faults, self.now)
@@ -83,6 +85,10 @@ class Cluster:
         """Measure a volume's used bytes; takes a look at each file."""
         return volume.ballast + self.places.used(volume)
 
+    def full(self, volume: Volume) -> bool:
+        """Tell whether a volume has no room; of a large one the files are not looked at: no test can fill it."""
+        return (self.used(volume) if volume.size < TEBIBYTE else volume.ballast) >= volume.size
+
     # -- what administrators do ----------------------------------------------------------------------------
 
     def add_svm(self, name: str) -> None:
@@ -103,33 +109,34 @@ class Cluster:
         """Give the folder where a volume is mounted."""
         return self.places.volume(volume)
 
-    def snapshot(self, volume: Volume, name: str, **facts: Any) -> Snapshot:
-        """Take a snapshot, whatever the rules say. `facts` are fields of `Snapshot`."""
+    def snapshot(self, volume: Volume, name: str, *, source: Path | None = None, **facts: Any) -> Snapshot:
+        """Take a snapshot of the live tree, or of `source`, whatever the rules say.
+
+        `facts` are fields of `Snapshot`.
+        """
         with self.lock:
             self._serial += 1
             made = Snapshot(name=name, **{"created": self.now(), **facts, "serial": self._serial})
-            self.places.take(volume, made)
+            self.places.take(volume, made, source)
             volume.snapshots[name] = made
-            return made
+        if self.shown_after:
+            threading.Thread(target=self._show_later, args=(volume, made), daemon=True).start()
+        else:
+            self._show(volume, made)
+        return made
+
+    def _show_later(self, volume: Volume, snapshot: Snapshot) -> None:
+        if not self.faults.over.wait(self.shown_after):
+            self._show(volume, snapshot)
+
+    def _show(self, volume: Volume, snapshot: Snapshot) -> None:
+        with self.lock:
+            self.places.appear(volume, snapshot)
 
     def drop(self, volume: Volume, name: str) -> None:
         """Delete a snapshot, whatever the rules say; its readers are left with stale handles."""
         with self.lock:
             self.places.drop(volume, volume.snapshots.pop(name))
-
-    def move_volume(self, volume: Volume) -> None:
-        """Let the volume be what a mirror's becomes after a fail-over: the same files, all identifiers new."""
-        with self.lock:
-            junction, hidden = volume.junction, not volume.snapshots_shown
-            self.places.show(volume, shown=True)
-            self.places.move(volume, junction or f"/{volume.name}")
-            del self.volumes[volume.uuid]
-            volume.uuid = new_uuid()
-            for snapshot in volume.snapshots.values():
-                snapshot.uuid = new_uuid()
-            self.volumes[volume.uuid] = volume
-            self.places.move(volume, junction)
-            self.places.show(volume, shown=not hidden)
 
     def add_group(self, name: str, *volumes: Volume, svm: str = "svm1") -> Group:
         """Make a consistency group of volumes."""
@@ -144,35 +151,6 @@ class Cluster:
             for identifier in group.volumes:
                 self.snapshot(self.volumes[identifier], made.name, comment=made.comment, created=made.created)
             group.snapshots[made.uuid] = made
-
-    def relieve(self, volume: Volume, *, count: int = 1) -> list[str]:
-        """Delete what a full volume deletes on its own, `count` snapshots at most; gives their names.
-
-        Deferred ones come last, and by the commitment `try` no snapshot that anything else needs.
-        """
-        with self.lock:
-            rule = volume.autodelete
-            if not rule.enabled:
-                return []
-            ordered = sorted(
-                volume.snapshots.values(), key=lambda one: one.serial, reverse=rule.delete_order != "oldest_first"
-            )
-            ordered.sort(key=lambda one: _deferred(volume, one))
-            names = [one.name for one in ordered if not self.owners(volume, one) and not locked(one, self.now())][
-                :count
-            ]
-            for name in names:
-                self.drop(volume, name)
-            return names
-
-
-def _deferred(volume: Volume, snapshot: Snapshot) -> bool:
-    rule = volume.autodelete
-    return {
-        "user_created": not snapshot.scheduled,
-        "scheduled": snapshot.scheduled,
-        "prefix": bool(rule.prefix) and snapshot.name.startswith(rule.prefix),
-    }.get(rule.defer_delete, False)
 
 
 def locked(snapshot: Snapshot, now: datetime) -> bool:

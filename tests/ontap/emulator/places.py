@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.ontap.emulator.values import Snapshot, Volume, new_uuid
@@ -25,6 +26,8 @@ class Places:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._mounted: set[Path] = set()
+        self._late: dict[str, Path] = {}
         for name in ("svm", "unmounted", "hidden", "building"):
             (root / name).mkdir(parents=True, exist_ok=True)
 
@@ -39,14 +42,15 @@ class Places:
         return self.root / "svm" / svm / path.lstrip("/")
 
     def snapshot(self, volume: Volume, snapshot: Snapshot) -> Path:
-        """Give a snapshot's folder, shown or not."""
-        return self._snapshots(volume) / snapshot.name
+        """Give a snapshot's folder, whether readers can see it or not."""
+        return self._late.get(snapshot.uuid) or self._snapshots(volume) / snapshot.name
 
     def make(self, volume: Volume) -> None:
         """Make the folder of a new volume; one that stands there is taken as the volume's content."""
         folder = self.volume(volume)
         folder.mkdir(parents=True, exist_ok=True)
         self._snapshots(volume).mkdir(parents=True, exist_ok=True)
+        self._mounted.add(folder)
 
     def fill(self, volume: Volume, source: Path) -> None:
         """Give a new volume the content of another one's snapshot."""
@@ -62,6 +66,7 @@ class Places:
             if after.is_dir():
                 after.rmdir()  # what a junction covers must be empty, as a mount point usually is
             before.rename(after)
+            self._mounted = (self._mounted - {before}) | {after}
 
     def show(self, volume: Volume, *, shown: bool) -> None:
         """Let readers reach `.snapshot`, or not."""
@@ -70,39 +75,54 @@ class Places:
         if (after := self._snapshots(volume)) != before:
             before.rename(after)
 
-    def take(self, volume: Volume, snapshot: Snapshot) -> None:
-        """Make a snapshot's folder; it appears whole."""
+    def take(self, volume: Volume, snapshot: Snapshot, source: Path | None = None) -> None:
+        """Make a snapshot's folder, of the live tree or of `source`; readers see it once it has appeared."""
         built = self.root / "building" / new_uuid()
         for tried in range(_TRIES):
             try:
-                _copy(self.volume(volume), built)
+                _copy(source or self.volume(volume), built, only=volume.only)
                 break
             except subprocess.CalledProcessError:  # a writer took away what was just listed
                 _remove(built)
                 if tried == _TRIES - 1:
                     raise
-        built.rename(self.snapshot(volume, snapshot))
+        for inner in self._inside(volume):  # in a snapshot another volume's junction is an empty folder
+            _remove(built / inner)
+            (built / inner).mkdir()
+        self._late[snapshot.uuid] = built
+
+    def appear(self, volume: Volume, snapshot: Snapshot) -> None:
+        """Let readers see a snapshot, whole; it has been dropped meanwhile is fine."""
+        if built := self._late.pop(snapshot.uuid, None):
+            built.rename(self.snapshot(volume, snapshot))
 
     def rename(self, volume: Volume, snapshot: Snapshot, name: str) -> None:
         """Give a snapshot's folder another name."""
-        folder = self.snapshot(volume, snapshot)
-        folder.rename(folder.with_name(name))
+        if snapshot.uuid not in self._late:
+            folder = self.snapshot(volume, snapshot)
+            folder.rename(folder.with_name(name))
 
     def drop(self, volume: Volume, snapshot: Snapshot) -> None:
         """Let a snapshot's folder vanish at once, then remove it."""
         gone = self.root / "building" / new_uuid()
         self.snapshot(volume, snapshot).rename(gone)
+        self._late.pop(snapshot.uuid, None)
         _remove(gone)
 
     def revert(self, volume: Volume, snapshot: Snapshot) -> None:
         """Make the live tree what the snapshot is; the folder itself stays, as a mount does."""
         folder = self.volume(volume)
+        if volume.only or list(self._inside(volume)):
+            raise NotImplementedError(
+                "the emulator restores no volume that it copies in part or that holds another"
+            )
         for name in _content(folder):
             _remove(folder / name)
         _copy(self.snapshot(volume, snapshot), folder)
 
     def clear(self, volume: Volume) -> None:
         """Remove a volume's files and snapshots."""
+        self._mounted.discard(self.volume(volume))
         for folder in {self.volume(volume), self._snapshots(volume)}:
             _remove(folder)
 
@@ -114,6 +134,11 @@ class Places:
                 folders.remove(SNAPSHOTS)
             total += sum(os.lstat(os.path.join(place, name)).st_blocks * 512 for name in files)
         return total
+
+    def _inside(self, volume: Volume) -> Iterator[Path]:
+        """Give the places within a volume where others are mounted."""
+        folder = self.volume(volume)
+        yield from (inner.relative_to(folder) for inner in self._mounted if folder in inner.parents)
 
     def _snapshots(self, volume: Volume) -> Path:
         return self.volume(volume) / SNAPSHOTS if volume.snapshots_shown else self.root / "hidden" / volume.uuid
@@ -132,10 +157,13 @@ def _content(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder) if name != SNAPSHOTS]
 
 
-def _copy(source: Path, destination: Path) -> None:
-    """Copy what is in a folder, with the folder's own facts last. Raises `subprocess.CalledProcessError`."""
+def _copy(source: Path, destination: Path, *, only: str = "") -> None:
+    """Copy what is in a folder, or `only` that of it, with the folder's own facts last.
+
+    Raises `subprocess.CalledProcessError`.
+    """
     destination.mkdir(exist_ok=True)
-    names = _content(source)
+    names = [name for name in _content(source) if only in {"", name}]
     for start in range(0, len(names), _AT_ONCE):
         some = [source / name for name in names[start : start + _AT_ONCE]]
         command: list[str | Path] = ["cp", "--archive", "--reflink=auto", "--target-directory", destination, "--"]

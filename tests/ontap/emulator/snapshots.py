@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 from tests.ontap.emulator.cluster import Cluster, locked, read_moment
@@ -84,7 +85,7 @@ def change_snapshot(cluster: Cluster, request: Request, volume_uuid: str, uuid: 
 
     def work() -> str:
         snapshot = _found(volume, uuid)
-        if snapshot.lock and "lock" in facts and facts["lock"] < snapshot.lock:  # type: ignore[operator]
+        if snapshot.lock and "lock" in facts and facts["lock"] < snapshot.lock:
             raise Refused(
                 BAD_VALUE, "The retention of a locked snapshot can only be extended.", "snaplock.expiry_time"
             )
@@ -115,7 +116,7 @@ def delete_snapshot(cluster: Cluster, request: Request, volume_uuid: str, uuid: 
 
 def require_room(cluster: Cluster, volume: Volume, name: str) -> None:
     """Refuse a snapshot that the volume can't have now. Raises `Refused`."""
-    if volume.state != "online" or cluster.used(volume) >= volume.size:
+    if volume.state != "online" or cluster.full(volume):
         raise Refused(OFFLINE_OR_FULL, f'Volume "{volume.name}" is offline or has no room for the snapshot.')
     if volume.type != "rw":
         raise Refused(NOT_READ_WRITE, "Snapshots can only be created on a read-write volume.")
@@ -144,9 +145,9 @@ def _rename(cluster: Cluster, volume: Volume, snapshot: Snapshot, name: str) -> 
     snapshot.name = name
 
 
-def _facts(volume: Volume, request: Request) -> dict[str, object]:
+def _facts(volume: Volume, request: Request) -> dict[str, Any]:
     """Read what a body says of a snapshot besides its name. Raises `Refused`."""
-    facts: dict[str, object] = {}
+    facts: dict[str, Any] = {}
     if (comment := request.body.get("comment")) is not None:
         facts["comment"] = _short(comment, LONGEST_COMMENT, "comment")
     if (label := request.body.get("snapmirror_label")) is not None:

@@ -48,6 +48,9 @@ class Autodelete:
 class Volume:
     """One volume; `ballast` counts as used bytes besides what is in the tree.
 
+    With `only`, snapshots hold no more than that one name at the volume's root: for volumes that would take too
+    long to copy, of which nobody will read the rest.
+
     `parent` and `parent_snapshot` are the identifiers of what it is a FlexClone of.
     """
 
@@ -65,6 +68,7 @@ class Volume:
     locking: bool = False
     reserve_percent: int = 5
     ballast: int = 0
+    only: str = ""
     autodelete: Autodelete = field(default_factory=Autodelete)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     limit: int = 1023
