@@ -136,7 +136,7 @@ class OntapDriver:
         return Probe(
             volume_id=self.volume_id,
             way=self.capabilities.way,
-            why=f"the volume {volume.name} ({volume.style}) is on ONTAP {self._cluster.version()}",
+            why=f"the volume {volume.name} ({volume.style}) is on {self._cluster.endpoint.host}",
             file_system=file_system_of(self._path),
             free_bytes=space.f_bavail * space.f_frsize,
             total_bytes=space.f_blocks * space.f_frsize,

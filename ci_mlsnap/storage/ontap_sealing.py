@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci_mlsnap.domain.manifest import MANIFEST_PATH, Manifest, digest_of, encode, inventory_of
-from ci_mlsnap.domain.names import Marker
+from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.durable.atomic import write_atomically
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import IntegrityDamage, LateWriter, StorageFailed
@@ -77,7 +77,11 @@ class Sealing:
         with self._store.locked():
             found = self.shelf.existing(marker)
             if found is None:
-                found = self._publish(self._store.frozen(frozen.token), manifest, marker)
+                record = self._store.frozen(frozen.token)
+                found = self.shelf.make(marker, self._put_manifest(manifest), manifest.header.sequence)
+                self._require_as_frozen(found, record, manifest)
+            elif found.name not in self.shelf.ledger.read().seen:  # who made it did not come to look at it
+                self._require_as_frozen(found, FrozenRecord(lines={}), manifest)
         self._store.forget_frozen(frozen.token)
         return found
 
@@ -88,20 +92,21 @@ class Sealing:
         if digest_of(encode(manifest)) != marker.digest:
             raise IntegrityDamage(f"the marker of {marker.name} names another manifest")
 
-    def _publish(self, record: FrozenRecord, manifest: Manifest, marker: Marker) -> Snapshot:
-        facts = self._put_manifest(manifest)
-        made = self.shelf.make(marker, facts, manifest.header.sequence)
+    def _require_as_frozen(self, made: Snapshot, record: FrozenRecord, manifest: Manifest) -> None:
+        """Take back a snapshot that does not hold what was frozen. Raises `LateWriter`."""
         late = self._late(made, record, manifest)
-        if late:
-            self.shelf.take_back(made)
-            raise LateWriter(
-                f"the volume was written to while {marker.name} was made: {late}",
-                safe="no version was made of it; the files are as they were left",
-                hint="stop what writes there, then run again",
-            )
-        with suppress(StorageFailed):  # only hides a loss
-            self.shelf.ledger.seen(marker.name)
-        return made
+        if not late:
+            with suppress(StorageFailed):  # only hides a loss
+                self.shelf.ledger.seen(SnapshotName.parse(made.name))
+            return
+        left = self.shelf.take_back(made)
+        raise LateWriter(
+            f"the volume was written to while {made.name} was made: {late}",
+            why=left,
+            safe="no version was made of it; the files are as they were left",
+            hint="stop what writes there, then run again"
+            + (f"; the snapshot can be deleted: `volume snapshot delete -snapshot {made.name}`" if left else ""),
+        )
 
     def _put_manifest(self, manifest: Manifest) -> tuple[int, ...]:
         """Put the manifest into the live tree, so that the storage has it; give the file's facts."""

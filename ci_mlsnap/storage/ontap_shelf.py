@@ -16,7 +16,7 @@ from pathlib import Path
 from ci_mlsnap.domain.manifest import MANIFEST_PATH
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.durable.faults import storage_errors
-from ci_mlsnap.errors import NoSuchVersion, StorageFailed, StorageUnknown
+from ci_mlsnap.errors import MlsnapError, NoSuchVersion, StorageFailed, StorageUnknown
 from ci_mlsnap.ports import Snapshot
 from ci_mlsnap.storage.ledger import Book, Publication
 from ci_mlsnap.storage.ontap_api import NativeSnapshot, OntapApi, settled
@@ -136,7 +136,7 @@ class OntapShelf(Shelf):
 
     def _told(self, found: NativeSnapshot, book: Book) -> Snapshot:
         marker = self.marker_of(found)
-        if marker is None:
+        if marker is None or found.name in book.deleted:  # one that was taken back, and could not be deleted
             return Snapshot(name=found.name, marker=None, native_id=found.uuid)
         holds = tuple(book.holds.get(found.name, ()))
         adopted = found.name in book.adopted
@@ -157,13 +157,14 @@ class OntapShelf(Shelf):
     def _publication(self, name: SnapshotName) -> Publication:
         if self.natives is None:
             return super()._publication(name)
+        book = self.ledger.read()
         found = self.natives.find(str(name), asked_before=True)
-        marker = self.marker_of(found) if found is not None else None
+        marker = self._told(found, book).marker if found is not None else None
         if marker is None:
             why = "" if found is None else "what stands under that name is not ours"
             raise NoSuchVersion(f"there is no version {name}", why=why, hint="`mlsnap log` names those there are")
         self.await_shown(self.store.snapshots / str(name))
-        return self.ledger.read().present.get(str(name)) or unknown(marker)
+        return book.present.get(str(name)) or unknown(marker)
 
     def require_whole(self, publication: Publication, place: Path | None = None) -> None:
         """See `Shelf.require_whole`; the mount is given some time to show what the cluster has."""
@@ -214,12 +215,19 @@ class OntapShelf(Shelf):
             )
         return found
 
-    def take_back(self, snapshot: Snapshot) -> None:
-        """Delete what was just made and is not what was frozen; its number stays spent."""
-        found = self.required().find(snapshot.name)
-        if found is not None and found.uuid == snapshot.native_id:
-            self.required().delete(found)
+    def take_back(self, snapshot: Snapshot) -> str:
+        """Delete what was made and is not what was frozen; say why it is still there, where it is.
+
+        It is no version from the first moment on, and its number stays spent.
+        """
         self.ledger.deleted(SnapshotName.parse(snapshot.name))
+        try:
+            found = self.required().find(snapshot.name)
+            if found is not None and found.uuid == snapshot.native_id:
+                self.required().delete(found)
+        except MlsnapError as error:
+            return f"{error.what}: {error.why}"
+        return ""
 
     def required(self) -> Natives:
         """Give the way to the cluster. Raises `StorageFailed` where there is no login."""
