@@ -10,6 +10,7 @@ import pytest
 
 from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Volume
+from tests.ontap.library import connected
 from tests.ontap.strictness import require_true_to_models
 
 
@@ -31,15 +32,7 @@ def models(emulator: Emulator) -> Volume:
 @pytest.fixture
 def connection(emulator: Emulator) -> Iterator[Any]:
     """Give the library's connection of the cluster's administrator."""
-    from netapp_ontap.host_connection import HostConnection
-
-    with HostConnection(
-        emulator.host,
-        username="admin",
-        password="cluster-password",
-        port=emulator.port,
-        verify=False,
-        poll_interval=1,
-    ) as made:
+    login = {"username": "admin", "password": "cluster-password"}
+    with connected(emulator.host, emulator.port, emulator.own.certificate, **login) as made:
         yield made
         made.session.close()

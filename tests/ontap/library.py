@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from netapp_ontap.error import NetAppRestError
+from netapp_ontap.host_connection import HostConnection
 from netapp_ontap.resources.cluster import Cluster as _Cluster
 from netapp_ontap.resources.consistency_group import ConsistencyGroup as _ConsistencyGroup
 from netapp_ontap.resources.consistency_group_snapshot import ConsistencyGroupSnapshot as _GroupSnapshot
@@ -24,6 +26,15 @@ RestSnapshot: Any = _Snapshot
 RestSnapshotPolicy: Any = _SnapshotPolicy
 RestSvm: Any = _Svm
 RestVolume: Any = _Volume
+
+
+def connected(host: str, port: int, certificate: Path, **login: Any) -> HostConnection:
+    """Connect to a cluster by its certificate, which names no host, and by nothing that the environment says."""
+    made = HostConnection(host, port=port, verify=str(certificate), poll_interval=1, **login)  # type: ignore[arg-type]
+    made.session.trust_env = False
+    adapter: Any = made.session.get_adapter(made.origin)
+    adapter.poolmanager.connection_pool_kw["assert_hostname"] = False
+    return made
 
 
 def refused(error: NetAppRestError) -> tuple[int | None, str]:

@@ -29,7 +29,7 @@ from tests.ontap.emulator.faults import (
 )
 from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Volume
-from tests.ontap.library import RestCluster, RestJob, RestSnapshot, RestVolume, refused
+from tests.ontap.library import RestCluster, RestJob, RestSnapshot, RestVolume, connected, refused
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 POSTED = "POST */snapshots"
@@ -41,7 +41,7 @@ def connect(emulator: Emulator) -> Iterator[Any]:
     made: list[HostConnection] = []
 
     def connect(**given: Any) -> HostConnection:
-        made.append(HostConnection(emulator.host, port=emulator.port, verify=False, poll_interval=1, **given))
+        made.append(connected(emulator.host, emulator.port, emulator.own.certificate, **given))
         return made[-1]
 
     yield connect
@@ -51,7 +51,9 @@ def connect(emulator: Emulator) -> Iterator[Any]:
 
 def asked(emulator: Emulator, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any, Any]:
     """Send one request by HTTPS alone, as the administrator; gives code, headers and body."""
-    client = HTTPSConnection(emulator.host, emulator.port, context=ssl._create_unverified_context(), timeout=5)
+    context = ssl.create_default_context(cafile=str(emulator.own.certificate))
+    context.check_hostname = False
+    client = HTTPSConnection(emulator.host, emulator.port, context=context, timeout=20)
     credential = {"Authorization": "Basic YWRtaW46Y2x1c3Rlci1wYXNzd29yZA=="}
     try:
         client.request(method, path, body=json.dumps(body) if body else None, headers={**credential, **headers})
@@ -295,3 +297,25 @@ def test_a_job_may_run_on(fault: JobFault, emulator: Emulator, models: Volume, c
             break
     assert job.state == "running"
     assert models.snapshots == {}
+
+
+def test_an_idle_connection_may_be_closed(emulator: Emulator, models: Volume, connection: Any) -> None:
+    emulator.faults.next(Fault(kind="close"), on="GET *")
+    assert len(list(RestVolume.get_collection())) == 1
+    assert len(list(RestVolume.get_collection())) == 1
+
+
+def test_jobs_that_have_ended_are_forgotten(emulator: Emulator, models: Volume, connection: Any) -> None:
+    emulator.faults.before("GET /api/cluster/jobs/*", emulator.cluster.jobs.forget)
+    with pytest.raises(NetAppRestError) as raised:
+        RestSnapshot(models.uuid, name=SHA).post()
+    assert refused(raised.value) == (404, "4")
+
+
+def test_a_release_before_groups_knows_none(emulator: Emulator, connection: Any) -> None:
+    emulator.cluster.version = (9, 9, 1)
+    code, _, _ = asked(emulator, "GET", "/api/application/consistency-groups")
+    assert code == 404
+    version = RestCluster()
+    version.get()
+    assert (version.version.generation, version.version.major) == (9, 9)

@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 from netapp_ontap.error import NetAppRestError
-from netapp_ontap.host_connection import HostConnection
 
 from tests.ontap.emulator import others
 from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Autodelete, Volume
-from tests.ontap.library import RestCluster, RestSnapshot, RestVolume
+from tests.ontap.library import RestSnapshot, RestVolume, connected
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "89abcdef0123456789abcdef0123456789abcdef"
@@ -164,12 +163,11 @@ def test_the_emulator_starts_by_hand(tmp_path: Path) -> None:
         try:
             assert process.stdout
             told = json.loads(process.stdout.readline())
-            with HostConnection(
-                told["host"], username="vsadmin", password="a-word", port=told["port"], verify=False
-            ) as made:
+            login = {"username": "vsadmin", "password": "a-word"}
+            with connected(told["host"], told["port"], Path(told["certificate"]), **login) as made:
                 assert [one.name for one in RestVolume.get_collection()] == ["models"]
                 with pytest.raises(NetAppRestError):
-                    RestCluster().get()
+                    RestVolume(uuid=told["port"]).get()
                 made.session.close()
         finally:
             process.terminate()

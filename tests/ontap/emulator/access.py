@@ -31,8 +31,7 @@ _MAY: Mapping[Access, frozenset[str]] = {
 ADMIN: Role = {"/api": "all"}
 VSADMIN: Role = {
     "/api/application/consistency-groups": "all",
-    "/api/cluster": "none",
-    "/api/cluster/jobs": "readonly",
+    "/api/cluster": "readonly",
     "/api/storage/file/clone": "all",
     "/api/storage/snapshot-policies": "readonly",
     "/api/storage/volumes": "all",

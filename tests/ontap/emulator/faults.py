@@ -16,10 +16,11 @@ class Fault:
     """What one request meets. `worked` says that it was obeyed first.
 
     `answer` sends `code` and `body`; `reset` breaks the connection; `truncate` breaks it in the middle of the true
-    answer; `hang` answers never; `delay` answers truly, `seconds` late; `act` answers truly after `meanwhile`.
+    answer; `hang` answers never; `delay` answers truly, `seconds` late; `act` answers truly after `meanwhile`;
+    `close` answers truly and then closes the connection without a word, as a cluster does with one that was idle.
     """
 
-    kind: Literal["answer", "reset", "truncate", "hang", "delay", "act"] = "answer"
+    kind: Literal["answer", "reset", "truncate", "hang", "delay", "act", "close"] = "answer"
     worked: bool = False
     code: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,8 @@
-"""FlexClones: writable volumes that begin as another one's snapshot, and keep it from being deleted."""
+"""FlexClones: writable volumes that begin as another one's snapshot, and keep it from being deleted.
+
+Which fields name the parent: the REST reference's page on volumes. The owner's name and the snapshot that is
+taken where none is named: its examples.
+"""
 
 from __future__ import annotations
 

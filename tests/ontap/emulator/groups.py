@@ -1,4 +1,8 @@
-"""Consistency groups: snapshots of several volumes at one instant, in one phase or in two."""
+"""Consistency groups: snapshots of several volumes at one instant, in one phase or in two.
+
+Fields, actions, their timeouts and codes: the REST reference's pages on consistency groups, which exist since
+9.10.1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What goes on behind a 202: jobs that work at once or later, end well or not, or are never heard of again."""
+"""What goes on behind a 202: jobs that work at once or later, end well or not, or are never heard of again.
+
+States, and that a code is a number beside a text in `error`: the REST reference's page on jobs. `cancelled` is
+known to the client library's poller, which takes it for success.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +56,10 @@ class Jobs:
         if identifier not in self._jobs:
             raise Refused(NOT_FOUND, "entry doesn't exist")
         return self._jobs[identifier]
+
+    def forget(self) -> None:
+        """Know nothing of the jobs that have ended, as a cluster does after a while."""
+        self._jobs = {uuid: job for uuid, job in self._jobs.items() if not job.done.is_set()}
 
     def all(self) -> list[Job]:
         """Give all jobs that are known."""

@@ -1,4 +1,8 @@
-"""Restores by the storage itself: of a whole volume, which ends all newer snapshots, or of one file."""
+"""Restores by the storage itself: of a whole volume, which ends all newer snapshots, or of one file.
+
+The REST reference has the request in the query; NetApp's Ansible collection sends it in the body. What stops
+it: the reference's table of errors.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from tests.ontap.emulator.refusals import NOT_FOUND, Code, Refused
 
 Operation: TypeAlias = Callable[..., Reply | Accepted]
 
+_GROUPS_SINCE = (9, 10, 1)
 _WRONG_METHOD = Code(5, 405)  # unsure of the number
 
 _ROUTES: tuple[tuple[str, dict[str, Operation]], ...] = (
@@ -55,6 +56,8 @@ _PATTERNS = [(re.compile(re.escape(path).replace(r"\{\}", "([^/]+)") + "/?"), ve
 
 def operate(cluster: Cluster, request: Request) -> Reply | Accepted:
     """Obey a request. Raises `Refused`."""
+    if request.path.startswith("/api/application/consistency-groups") and cluster.version < _GROUPS_SINCE:
+        raise Refused(NOT_FOUND, "API not found")
     for pattern, verbs in _PATTERNS:
         if found := pattern.fullmatch(request.path):
             if request.method not in verbs:

@@ -192,10 +192,11 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.meanwhile:
             fault.meanwhile()
         self.server.emulator.faults.over.wait(fault.seconds)
-        truly = fault.kind in {"truncate", "delay", "act"}
+        truly = fault.kind in {"truncate", "delay", "act", "close"}
         reply = self._obey(sent) if truly or fault.worked else Reply()
-        if fault.kind in {"delay", "act"}:
+        if fault.kind in {"delay", "act", "close"}:
             self._send(reply)
+            self.close_connection = fault.kind == "close"
         elif fault.kind == "answer":
             self._write(fault.code, fault.body.encode(), dict(fault.headers))
         else:

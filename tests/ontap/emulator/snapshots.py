@@ -1,4 +1,10 @@
-"""What the REST interface does with snapshots of a volume."""
+"""What the REST interface does with snapshots of a volume.
+
+Fields and codes: the REST reference's page on snapshots. The address without an identifier: a defect note in
+the client library's own code. 1023 snapshots: a knowledge-base article, and Trident's users. That a clone's
+parent and an unexpired snapshot give the same code: Trident's handling of it. The longest name and comment are
+not documented; 255 bytes is what a path component and older interfaces allow.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +30,7 @@ from tests.ontap.emulator.refusals import (
     SNAPSHOT_LIMIT,
     SNAPSHOT_OWNED,
     SNAPSHOT_TAKEN,
+    VOLUME_OFFLINE,
     Refused,
 )
 from tests.ontap.emulator.values import Snapshot, Volume
@@ -131,6 +138,8 @@ def require_room(cluster: Cluster, volume: Volume, name: str) -> None:
 
 
 def _require_free(cluster: Cluster, volume: Volume, snapshot: Snapshot) -> None:
+    if volume.state != "online":
+        raise Refused(VOLUME_OFFLINE, f'Volume "{volume.name}" is offline.')
     if cluster.clones_of(volume, snapshot) or locked(snapshot, cluster.now()):
         raise Refused(SNAPSHOT_BUSY, f'Snapshot "{snapshot.name}" has not expired or is locked.')
     if snapshot.owners:

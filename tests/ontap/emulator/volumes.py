@@ -1,4 +1,8 @@
-"""What the REST interface does with volumes: listed, made, mounted, changed, deleted."""
+"""What the REST interface does with volumes: listed, made, mounted, changed, deleted.
+
+Names, codes, and that a volume goes offline without its junction and is deleted only unmounted: the REST
+reference's page on volumes. That an empty change is answered as done: seen with the client library.
+"""
 
 from __future__ import annotations
 
