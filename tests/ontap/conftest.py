@@ -36,3 +36,11 @@ def connection(emulator: Emulator) -> Iterator[Any]:
     with connected(emulator.host, emulator.port, emulator.own.certificate, **login) as made:
         yield made
         made.session.close()
+
+
+@pytest.fixture
+def untouched(emulator: Emulator) -> Iterator[None]:
+    """Fail a test that wrote anything into a snapshot, which a real cluster would have refused."""
+    yield
+    for volume in emulator.cluster.volumes.values():
+        assert emulator.cluster.places.altered(volume) == []

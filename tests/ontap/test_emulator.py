@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from tests.ontap.library import (
     RestGroupSnapshot,
     RestSnapshot,
     RestVolume,
+    connected,
     refused,
 )
 
@@ -65,6 +68,47 @@ def test_a_snapshot_holds_no_snapshots(live: Path, models: Volume, connection: A
     for name in (SHA, OTHER):
         RestSnapshot(models.uuid, name=name).post()
     assert sorted(os.listdir(live / ".snapshot" / OTHER)) == ["model.bin"]
+
+
+@pytest.mark.usefixtures("untouched")
+def test_nothing_that_the_interface_does_alters_a_snapshot(
+    live: Path, emulator: Emulator, models: Volume, connection: Any
+) -> None:
+    (live / "epoch").mkdir()
+    (live / "epoch" / "log.txt").touch()
+    made = RestSnapshot(models.uuid, name=SHA)
+    made.post()
+    (live / "epoch" / "log.txt").write_text("later")
+    made.name = OTHER
+    made.patch()
+    RestVolume(uuid=models.uuid).patch(**{"restore_to.snapshot.name": OTHER})
+
+
+def test_a_write_below_the_snapshot_folder_is_found_out(live: Path, emulator: Emulator, models: Volume) -> None:
+    emulator.cluster.snapshot(models, SHA)
+    inside = live / ".snapshot" / SHA
+    assert emulator.cluster.places.altered(models) == []
+    time.sleep(0.02)  # the kernel's clock for files stands still for some milliseconds
+    (inside / "model.bin").chmod(0o600)
+    (inside / "added").touch()
+    assert sorted(emulator.cluster.places.altered(models)) == [inside / "added", inside / "model.bin"]
+
+
+def test_of_many_that_take_the_same_name_one_does(emulator: Emulator, models: Volume) -> None:
+    def take(_: int) -> bool:
+        login = {"username": "admin", "password": "cluster-password"}
+        with connected(emulator.host, emulator.port, emulator.own.certificate, **login) as made:
+            try:
+                RestSnapshot(models.uuid, name=SHA).post(return_timeout=10)
+            except NetAppRestError:
+                return False
+            finally:
+                made.session.close()
+            return True
+
+    emulator.cluster.jobs.delay = 0.01
+    with ThreadPoolExecutor(4) as crew:
+        assert sum(crew.map(take, range(4))) == 1
 
 
 def test_a_name_that_is_taken_fails_the_job(models: Volume, emulator: Emulator, connection: Any) -> None:

@@ -100,7 +100,7 @@ def recreate(cluster: Cluster, volume: Volume) -> None:
         del cluster.volumes[volume.uuid]
         volume.uuid = new_uuid()
         for snapshot in volume.snapshots.values():
-            snapshot.uuid = new_uuid()
+            cluster.places.renumber(snapshot, new_uuid())
         cluster.volumes[volume.uuid] = volume
         cluster.places.move(volume, junction)
         cluster.places.show(volume, shown=shown)

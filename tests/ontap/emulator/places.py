@@ -28,6 +28,7 @@ class Places:
         self.root = root
         self._mounted: set[Path] = set()
         self._late: dict[str, Path] = {}
+        self._built: dict[str, int] = {}
         for name in ("svm", "unmounted", "hidden", "building"):
             (root / name).mkdir(parents=True, exist_ok=True)
 
@@ -89,6 +90,7 @@ class Places:
         for inner in self._inside(volume):  # in a snapshot another volume's junction is an empty folder
             _remove(built / inner)
             (built / inner).mkdir()
+        self._built[snapshot.uuid] = built.stat().st_ctime_ns
         self._late[snapshot.uuid] = built
 
     def appear(self, volume: Volume, snapshot: Snapshot) -> None:
@@ -96,11 +98,29 @@ class Places:
         if built := self._late.pop(snapshot.uuid, None):
             built.rename(self.snapshot(volume, snapshot))
 
+    def altered(self, volume: Volume) -> list[Path]:
+        """Find what was written to below `.snapshot`, where a real cluster would have refused it.
+
+        A copy is older than the folder that it is in, whose facts are set last; any later change makes it newer.
+        """
+        found: list[Path] = []
+        for snapshot in volume.snapshots.values():
+            built = self._built[snapshot.uuid]
+            for place, folders, files in os.walk(self.snapshot(volume, snapshot)):
+                inside = (Path(place, name) for name in (*folders, *files))
+                found += [path for path in inside if path.lstat().st_ctime_ns > built]
+        return found
+
     def rename(self, volume: Volume, snapshot: Snapshot, name: str) -> None:
         """Give a snapshot's folder another name."""
         if snapshot.uuid not in self._late:
             folder = self.snapshot(volume, snapshot)
             folder.rename(folder.with_name(name))
+
+    def renumber(self, snapshot: Snapshot, uuid: str) -> None:
+        """Give a snapshot another identifier."""
+        self._built[uuid] = self._built.pop(snapshot.uuid)
+        snapshot.uuid = uuid
 
     def drop(self, volume: Volume, snapshot: Snapshot) -> None:
         """Let a snapshot's folder vanish at once, then remove it."""
