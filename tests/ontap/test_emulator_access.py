@@ -107,6 +107,17 @@ def test_the_certificate_is_signed_by_itself_and_names_no_host(emulator: Emulato
     client.close()
 
 
+def test_a_certificate_may_name_the_address(emulator: Emulator) -> None:
+    before = emulator.own.fingerprint
+    emulator.renew_certificate(named=True)
+    assert emulator.own.fingerprint != before
+    context = ssl.create_default_context(cafile=str(emulator.own.certificate))
+    client = HTTPSConnection(emulator.host, emulator.port, context=context, timeout=20)
+    client.request("GET", "/api/cluster")
+    assert client.getresponse().status == 401
+    client.close()
+
+
 # -- what ----------------------------------------------------------------------------------------------------
 
 

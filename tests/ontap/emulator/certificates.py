@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import ssl
 from pathlib import Path
 from typing import NamedTuple
@@ -25,14 +26,14 @@ class Pair(NamedTuple):
         return x509.load_pem_x509_certificate(self.certificate.read_bytes()).fingerprint(hashes.SHA256()).hex()
 
 
-def self_signed(folder: Path, name: str) -> Pair:
-    """Make a certificate with a common name alone, as a cluster makes its own."""
+def self_signed(folder: Path, name: str, address: str = "") -> Pair:
+    """Make a certificate with a common name alone, as a cluster makes its own, or for an IP address as well."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.COUNTRY_NAME, "US")]
     )
     now = dt.datetime.now(dt.UTC)
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -41,8 +42,11 @@ def self_signed(folder: Path, name: str) -> Pair:
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=30))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
     )
+    if address:
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        builder = builder.add_extension(names, critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
     made = Pair(folder / f"{name}.pem", folder / f"{name}.key")
     made.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     made.key.touch(mode=0o600)

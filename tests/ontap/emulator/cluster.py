@@ -82,8 +82,8 @@ class Cluster:
         return (*snapshot.owners, *(("volume_clone",) if self.clones_of(volume, snapshot) else ()))
 
     def used(self, volume: Volume) -> int:
-        """Measure a volume's used bytes; takes a look at each file."""
-        return volume.ballast + self.places.used(volume)
+        """Measure a volume's used bytes; takes a look at each file, unless there are too many."""
+        return volume.ballast + (0 if volume.only else self.places.used(volume))
 
     def full(self, volume: Volume) -> bool:
         """Tell whether a volume has no room; of a large one the files are not looked at: no test can fill it."""

@@ -75,6 +75,11 @@ class Emulator:
         self._thread.join()
         self._server.server_close()
 
+    def renew_certificate(self, *, named: bool = False) -> None:
+        """Show another certificate to whoever connects from now on; a `named` one is for the server's address."""
+        self.own = self_signed(self._certificates, self.cluster.name, self.host if named else "")
+        self._context.load_cert_chain(self.own.certificate, self.own.key)
+
     def client_certificate(self, account: str) -> Pair:
         """Make a certificate that lets a client in as this account."""
         made = self_signed(self._certificates, account)
