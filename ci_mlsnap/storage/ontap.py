@@ -16,7 +16,7 @@ from ci_mlsnap.domain.manifest import (
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.durable.atomic import refuse_unsafe
 from ci_mlsnap.durable.faults import storage_errors
-from ci_mlsnap.errors import StorageFailed, VolumeMissing, VolumeRefused
+from ci_mlsnap.errors import StorageFailed, VolumeRefused
 from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Rebuilt, Restored, Snapshot
 from ci_mlsnap.storage.binding import bound_record
 from ci_mlsnap.storage.checking import damage_of, first_damage
@@ -25,8 +25,9 @@ from ci_mlsnap.storage.layout import write_id
 from ci_mlsnap.storage.ontap_api import NativeVolume, OntapApi, Patience
 from ci_mlsnap.storage.ontap_endpoint import Endpoint
 from ci_mlsnap.storage.ontap_layout import OntapStore
+from ci_mlsnap.storage.ontap_natives import Natives
 from ci_mlsnap.storage.ontap_sealing import RACY_SECONDS, Sealing
-from ci_mlsnap.storage.ontap_shelf import Natives, OntapShelf
+from ci_mlsnap.storage.ontap_shelf import OntapShelf
 from ci_mlsnap.storage.ontap_trash import OntapTrash
 from ci_mlsnap.storage.ontap_volume import (
     MOST_SNAPSHOTS,
@@ -84,17 +85,27 @@ class OntapDriver:
 
     @property
     def _shelf(self) -> OntapShelf:
+        """The snapshots, for reading; before first use there are none, and nobody is asked."""
         owner = self.bound()
-        if owner is None:
+        natives = self._natives if owner else None
+        return OntapShelf(store=self._store, natives=natives, owner=owner or ("", ""), pause=self._pause)
+
+    @property
+    def _own_shelf(self) -> OntapShelf:
+        """The snapshots of a volume that is ours, for acting on. Raises `StorageFailed` before first use."""
+        if self.bound() is None:
             raise StorageFailed(
                 f"{self._store.root} is no store yet", hint="`mlsnap init` or the first `mlsnap run` makes it"
             )
-        pause = self._api.patience.between if self._api else 0.0
-        return OntapShelf(store=self._store, natives=self._natives, owner=owner, pause=pause)
+        return self._shelf
+
+    @property
+    def _pause(self) -> float:
+        return self._api.patience.between if self._api else Patience().between
 
     @property
     def _trash(self) -> OntapTrash:
-        return OntapTrash(shelf=self._shelf)
+        return OntapTrash(shelf=self._own_shelf)
 
     # -- the volume --------------------------------------------------------------------------------
 
@@ -131,7 +142,7 @@ class OntapDriver:
         volume = self._require_fit()
         with storage_errors("the volume cannot be looked at"):
             space = os.statvfs(self._path)
-        snapshots = self.list() if self.bound() else ()
+        snapshots = self.list()
         ours = sum(snapshot.marker is not None for snapshot in snapshots)
         return Probe(
             volume_id=self.volume_id,
@@ -216,7 +227,7 @@ class OntapDriver:
 
     @property
     def _sealing(self) -> Sealing:
-        return Sealing(shelf=self._shelf, volume_id=self.volume_id, racy_seconds=self._racy_seconds)
+        return Sealing(shelf=self._own_shelf, volume_id=self.volume_id, racy_seconds=self._racy_seconds)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -226,21 +237,23 @@ class OntapDriver:
 
     def list(self) -> Sequence[Snapshot]:
         """See `Driver.list`; foreign ones only with a login."""
-        return self._shelf.list() if self.bound() else ()
+        return self._shelf.list()
 
     def used_names(self) -> Iterable[SnapshotName]:
         """See `Driver.used_names`."""
-        return self._shelf.used_names() if self.bound() else ()
+        return self._shelf.used_names()
 
     def rebuild(self, *, project: str, model: str, dry_run: bool) -> Rebuilt:
         """See `Driver.rebuild`."""
         from ci_mlsnap.storage.ontap_rebuilding import rebuild  # the one command that needs it
 
+        if self.bound() is None:
+            return Rebuilt()
         return rebuild(self._shelf, self.volume_id, dry_run=dry_run)
 
     def missing(self) -> Sequence[SnapshotName]:
         """See `Driver.missing`."""
-        return self._shelf.missing() if self.bound() else ()
+        return self._shelf.missing()
 
     def manifest_header(self, name: SnapshotName) -> ManifestHeader:
         """See `Driver.manifest_header`."""
@@ -274,7 +287,7 @@ class OntapDriver:
         manifest = shelf.manifest(name)
         if manifest.header.files_mode == "none":
             return None
-        native = shelf.required().find(str(name), asked_before=True) if shelf.natives else None
+        native = shelf.required().find(str(name), whenever=True) if shelf.natives else None
         lines = SealedTrees(state=self._store.state).files(native.uuid if native else "")
         damage = first_damage(shelf.place(name), manifest.entries, lambda found: lines.get(found.path))
         if damage:
@@ -314,13 +327,12 @@ class OntapDriver:
         """See `Driver.clone`: by copying. Raises `VolumeRefused` for a workspace, which could not be sealed."""
         if destination.parent == self._store.work:
             raise _not_in_place(destination)
-        if not self.volume_id:
-            raise VolumeMissing(f"{self._store.root} is no store yet", hint="the first `mlsnap run` makes it")
+        shelf = self._own_shelf
         if name is None:
             return self._copying.clone(None, None, destination)
-        header, shelf = self.manifest_header(name), self._shelf
+        header = shelf.header(name)
         entries = None if header.files_mode == "none" else lambda: shelf.manifest(name).entries
-        return self._copying.clone(self.view(name), entries, destination, paths)
+        return self._copying.clone(shelf.place(name), entries, destination, paths)
 
     def remove_clone(self, destination: Path) -> None:
         """See `Driver.remove_clone`."""
@@ -343,13 +355,13 @@ class OntapDriver:
 
     def hold(self, name: SnapshotName, owner: str) -> None:
         """See `Driver.hold`."""
-        shelf = self._shelf
+        shelf = self._own_shelf
         with self._store.locked():
             shelf.hold(name, owner)
 
     def release_hold(self, name: SnapshotName, owner: str) -> None:
         """See `Driver.release_hold`."""
-        shelf = self._shelf
+        shelf = self._own_shelf
         with self._store.locked():
             shelf.release(name, owner)
 
@@ -361,7 +373,7 @@ class OntapDriver:
 
     def pruned(self) -> Sequence[Snapshot]:
         """See `Driver.pruned`."""
-        return self._trash.list() if self.bound() else ()
+        return OntapTrash(shelf=self._shelf).list()
 
     def undelete(self, name: SnapshotName) -> None:
         """See `Driver.undelete`."""

@@ -75,7 +75,7 @@ class Sealing:
         """See `Driver.seal`."""
         self._require_belonging(manifest, marker)
         with self._store.locked():
-            found = self.shelf.existing(marker)
+            found = self.shelf.known(marker)
             if found is None:
                 record = self._store.frozen(frozen.token)
                 found = self.shelf.make(marker, self._put_manifest(manifest), manifest.header.sequence)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ci_mlsnap.domain.manifest import MANIFEST_PATH
@@ -19,70 +19,11 @@ from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import MlsnapError, NoSuchVersion, StorageFailed, StorageUnknown
 from ci_mlsnap.ports import Snapshot
 from ci_mlsnap.storage.ledger import Book, Publication
-from ci_mlsnap.storage.ontap_api import NativeSnapshot, OntapApi, settled
-from ci_mlsnap.storage.ontap_errors import Absent, Taken
+from ci_mlsnap.storage.ontap_api import NativeSnapshot
+from ci_mlsnap.storage.ontap_errors import Taken
 from ci_mlsnap.storage.ontap_layout import PRUNED, OntapStore
+from ci_mlsnap.storage.ontap_natives import Natives
 from ci_mlsnap.storage.shelf import Shelf, foreign_at, spent
-
-
-@dataclass(frozen=True, kw_only=True)
-class Natives:
-    """A volume's snapshots as the cluster has them. What was seen is remembered until we act."""
-
-    api: OntapApi
-    volume: str
-    seen: dict[str, NativeSnapshot] = field(default_factory=dict)
-
-    def all(self) -> Sequence[NativeSnapshot]:
-        """Ask for all, in the order of their names."""
-        found = sorted(self.api.snapshots(self.volume), key=lambda it: it.name)
-        self.seen.clear()
-        self.seen.update((it.name, it) for it in found)
-        return found
-
-    def find(self, name: str, *, asked_before: bool = False) -> NativeSnapshot | None:
-        """Ask for one; one that was seen is not asked for again where that is enough."""
-        if asked_before and name in self.seen:
-            return self.seen[name]
-        found = self.api.snapshot(self.volume, name)
-        if found is None:
-            self.seen.pop(name, None)
-        else:
-            self.seen[name] = found
-        return found
-
-    def create(self, marker: Marker) -> None:
-        """Have one made with the marker as its comment, once. Raises `Taken`, `StorageUnknown`, refusals."""
-        name = str(marker.name)
-        settled(
-            lambda: self.api.create_snapshot(self.volume, name, str(marker)),
-            lambda: self.find(name) is not None,
-            f"it is not known whether {name} was made",
-            pause=self.api.patience.between,
-        )
-
-    def rename(self, found: NativeSnapshot, name: str) -> None:
-        """Give a snapshot another name, once. Raises `Absent`, `Taken`, `StorageUnknown`, refusals."""
-        self.seen.pop(found.name, None)
-        settled(
-            lambda: self.api.rename_snapshot(self.volume, found.uuid, name),
-            lambda: (there := self.find(name)) is not None and there.uuid == found.uuid,
-            f"it is not known whether {found.name} was renamed",
-            pause=self.api.patience.between,
-        )
-
-    def delete(self, found: NativeSnapshot) -> None:
-        """Delete a snapshot, once; gone is fine. Raises `SnapshotHeld`, `StorageUnknown`, refusals."""
-        self.seen.pop(found.name, None)
-        try:
-            settled(
-                lambda: self.api.delete_snapshot(self.volume, found.uuid),
-                lambda: (there := self.find(found.name)) is None or there.uuid != found.uuid,
-                f"it is not known whether {found.name} was deleted",
-                pause=self.api.patience.between,
-            )
-        except Absent:
-            return
 
 
 def unknown(marker: Marker) -> Publication:
@@ -158,7 +99,7 @@ class OntapShelf(Shelf):
         if self.natives is None:
             return super()._publication(name)
         book = self.ledger.read()
-        found = self.natives.find(str(name), asked_before=True)
+        found = self.natives.find(str(name), whenever=True)
         marker = self._told(found, book).marker if found is not None else None
         if marker is None:
             why = "" if found is None else "what stands under that name is not ours"
@@ -193,6 +134,10 @@ class OntapShelf(Shelf):
         if str(marker.name) in self.ledger.read().pruned:
             raise spent(marker.name)
         return super().existing(marker)
+
+    def known(self, marker: Marker) -> Snapshot | None:
+        """Do as `existing` where the ledger knows the name; else `make` finds out whether it is taken."""
+        return self.existing(marker) if str(marker.name) in self.ledger.read().used else None
 
     def make(self, marker: Marker, manifest_facts: tuple[int, ...], sequence: int) -> Snapshot:
         """Have the snapshot made, and read back by its name: an answer alone proves nothing.

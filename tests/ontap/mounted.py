@@ -27,6 +27,7 @@ QUICK = Patience(
     first_poll=0.01,
     longest_poll=0.05,
     answer_within=0,
+    fresh=0.0,
     timeouts=(20.0, 20.0),
 )
 """Short pauses, for what goes well in the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -323,6 +324,14 @@ def test_another_volume_that_is_mounted_there_is_found_out(
 # -- without a walk, without a login -------------------------------------------------------------------
 
 
+def test_a_runs_workspace_is_refused_before_it_is_made(driver: OntapDriver, live: Path, tmp_path: Path) -> None:
+    """A run that trained there could not be sealed."""
+    filled(driver, live)
+    with pytest.raises(VolumeRefused, match="only the volume"):
+        driver.clone(None, tmp_path / "state/work/a-run")
+    assert list((tmp_path / "state/work").iterdir()) == []
+
+
 def test_without_an_inventory_no_file_is_looked_at(emulator: Emulator, live: Path, driver: OntapDriver) -> None:
     driver.initialise(project=PROJECT, model=MODEL)
     write(live, {"weights.bin": b"weights"})
@@ -389,3 +398,25 @@ def test_every_refusal_has_a_way_out(status: int, code: int) -> None:
     error = failure("it cannot be done", status=status, code=code, message="\x1b[31m no\n")
     if isinstance(error, MlsnapError):
         assert error.hint and error.safe and error.why.isprintable()
+
+
+# -- what was seen a moment ago ------------------------------------------------------------------------
+
+
+def test_what_was_seen_a_moment_ago_is_not_asked_for_again_but_what_we_did_is(
+    emulator: Emulator, models: Volume, live: Path, tmp_path: Path
+) -> None:
+    driver = driver_of(emulator, models, tmp_path / "state", patience=replace(HASTY, fresh=1000.0))
+    frozen = filled(driver, live)
+    assert list(driver.list()) == []
+    sealed(driver, frozen)
+    before = len(emulator.exchanges)
+    assert [snapshot.name for snapshot in driver.list()] == [str(FIRST)]
+    assert driver.get(FIRST) is not None and driver.get(SECOND) is None
+    assert len(emulator.exchanges) == before
+    driver.prune(FIRST)
+    assert list(driver.list()) == [] and [snapshot.name for snapshot in driver.pruned()] == [str(FIRST)]
+    driver.undelete(FIRST)
+    assert driver.get(FIRST) is not None and list(driver.pruned()) == []
+    driver.delete(FIRST)
+    assert driver.get(FIRST) is None and list(driver.list()) == []

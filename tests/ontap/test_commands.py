@@ -1,0 +1,119 @@
+"""The whole command line on a volume of the emulated cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ci_mlsnap.demo.github import GitHubLookAlike
+from tests.conftest import GitRepository
+from tests.flows.conftest import REPOSITORY, TOKEN, TRAIN, Place
+from tests.ontap.emulator.server import Emulator
+from tests.ontap.emulator.values import Volume
+from tests.ontap.mounted import PASSWORD
+
+SETTINGS = """\
+train = "sh train.sh"
+[volumes.models]
+path = "{path}"
+driver = "ontap"
+volume = "models"
+{more}"""
+
+
+@pytest.fixture(params=["state elsewhere", "state in the volume"])
+def place(request: pytest.FixtureRequest, emulator: Emulator, models: Volume, tmp_path: Path) -> Iterator[Place]:
+    """Give a repository whose model volume is the cluster's, with statuses that go to a look-alike."""
+    live, top = emulator.cluster.path(models), tmp_path / "checkout"
+    elsewhere = request.param == "state elsewhere"
+    state = tmp_path / "state" if elsewhere else live / ".mlsnap/state"
+    repository = GitRepository(path=top)
+    top.mkdir()
+    repository.git("init", "--quiet")
+    repository.git("remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
+    files: dict[str, str | bytes] = {
+        "mlsnap.toml": SETTINGS.format(path=live, more=f'state = "{state}"\n' if elsewhere else ""),
+        "train.sh": TRAIN,
+        "weights.txt": "first\n",
+    }
+    repository.commit("the first model", files)
+    with GitHubLookAlike(tokens={TOKEN: "write"}, repositories=[REPOSITORY]) as server:
+        environment = {
+            **os.environ,
+            "MLSNAP__FORGE__URL": server.url,
+            "MLSNAP__FORGE__REPOSITORY": REPOSITORY,
+            "MLSNAP_GITHUB_TOKEN": TOKEN,
+            "MLSNAP__ONTAP__HOST": emulator.host,
+            "MLSNAP__ONTAP__PORT": str(emulator.port),
+            "MLSNAP__ONTAP__SVM": "svm1",
+            "MLSNAP__ONTAP__USER": "admin",
+            "MLSNAP__ONTAP__FINGERPRINT": emulator.own.fingerprint,
+            "MLSNAP_ONTAP_PASSWORD": PASSWORD,
+        }
+        yield Place(
+            repository=repository, server=server, environment=environment, volume=live, store=state, folder=top
+        )
+
+
+def test_a_commit_gets_its_version_as_a_snapshot_of_the_cluster(
+    emulator: Emulator, models: Volume, place: Place
+) -> None:
+    sha = place.repository.git("rev-parse", "HEAD").strip()
+    place.mlsnap("run")
+    assert place.states(sha)[-1] == "success"
+    assert list(models.snapshots) == [sha]
+    assert models.snapshots[sha].comment.startswith(f"mlsnap/1 p={REPOSITORY} model=digits sha={sha} m=")
+    assert (place.volume / ".snapshot" / sha / "weights.txt").read_text() == "first\n"
+    calls = [f"{it.method} {it.path.rsplit('/')[-1]} {it.query.get('name', '')}" for it in emulator.exchanges]
+    calls = [call for call in calls if "jobs" not in call]
+    assert len(calls) <= 6, "\n".join(calls)
+
+
+def test_a_person_goes_back_and_forth(emulator: Emulator, models: Volume, place: Place) -> None:
+    first = place.repository.git("rev-parse", "HEAD").strip()
+    place.mlsnap("run")
+    second = place.commit("second\n")
+    place.mlsnap("run")
+    assert set(models.snapshots) == {first, second}
+    assert (place.volume / "weights.txt").read_text() == "second\n"
+    place.mlsnap("restore", first, "--shared")
+    assert (place.volume / "weights.txt").read_text() == "first\n"
+    place.mlsnap("restore", second, "--shared")
+    assert (place.volume / "weights.txt").read_text() == "second\n"
+    assert first[:7] in place.mlsnap("log").stdout
+    place.mlsnap("diff", first, second)
+    place.mlsnap("verify", first)
+    place.mlsnap("promote", first, "production")
+    place.mlsnap("doctor")
+
+
+def test_what_is_pruned_comes_back(emulator: Emulator, models: Volume, place: Place) -> None:
+    first = place.repository.git("rev-parse", "HEAD").strip()
+    place.mlsnap("run")
+    second = place.commit("second\n")
+    place.mlsnap("run")
+    place.mlsnap("prune", "--version", first, "--reason", "a test")
+    assert set(models.snapshots) == {f"mlsnap-pruned-{first}", second}
+    place.mlsnap("recover", first)
+    assert set(models.snapshots) == {first, second}
+    place.mlsnap("verify", first)
+
+
+def test_a_run_again_adds_nothing(emulator: Emulator, models: Volume, place: Place) -> None:
+    place.mlsnap("run")
+    before = len(emulator.calls("POST"))
+    place.mlsnap("run")
+    assert len(emulator.calls("POST")) == before
+    assert len(models.snapshots) == 1
+
+
+def test_training_finds_no_login_of_the_cluster(emulator: Emulator, models: Volume, place: Place) -> None:
+    place.train_with(
+        TRAIN + 'env > "$MLSNAP_MODEL_DIR/seen"; cat /proc/$PPID/environ >> "$MLSNAP_MODEL_DIR/seen"; true\n'
+    )
+    place.mlsnap("run")
+    seen = (place.volume / "seen").read_bytes()
+    assert b"MLSNAP_MODEL_DIR" in seen and PASSWORD.encode() not in seen
