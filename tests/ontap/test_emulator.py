@@ -519,6 +519,39 @@ def test_a_group_has_all_or_nothing(group: Any, emulator: Emulator, models: Volu
     assert models.snapshots == {}
 
 
+def test_the_members_snapshots_have_not_the_groups_comment(group: Any, models: Volume, connection: Any) -> None:
+    RestGroupSnapshot(group.uuid, name=SHA, comment="mlsnap/1").post()
+    assert models.snapshots[SHA].comment == ""
+
+
+def test_a_group_goes_back_whole_or_not_at_all(
+    group: Any, live: Path, emulator: Emulator, models: Volume, connection: Any
+) -> None:
+    def restore() -> None:
+        fresh = RestConsistencyGroup(uuid=group.uuid)  # of one that has it already nothing would be sent
+        fresh.restore_to = {"snapshot": {"name": SHA}}
+        fresh.patch()
+
+    RestGroupSnapshot(group.uuid, name=SHA).post()
+    (live / "model.bin").write_bytes(b"second")
+    restore()
+    assert (live / "model.bin").read_bytes() == b"first"
+    (tokens,) = (one for one in emulator.cluster.volumes.values() if one.name == "tokens")
+    emulator.cluster.drop(tokens, SHA)
+    (live / "model.bin").write_bytes(b"second")
+    with pytest.raises(NetAppRestError, match="partial"):
+        restore()
+    assert (live / "model.bin").read_bytes() == b"second"
+
+
+def test_a_volume_in_a_group_locks_no_snapshots(group: Any, models: Volume, connection: Any) -> None:
+    volume = RestVolume(uuid=models.uuid)
+    volume.snapshot_locking_enabled = True
+    with pytest.raises(NetAppRestError, match="consistency group"):
+        volume.patch()
+    assert not models.locking
+
+
 def test_in_two_phases_nothing_is_there_before_the_second(group: Any, models: Volume, connection: Any) -> None:
     made = RestGroupSnapshot(group.uuid, name=SHA)
     made.post(action="start", action_timeout=10)

@@ -146,10 +146,13 @@ class Cluster:
             return group
 
     def group_snapshot(self, group: Group, made: GroupSnapshot) -> None:
-        """Take a snapshot of all members at one instant."""
+        """Take a snapshot of all members at one instant.
+
+        No document says that the members' snapshots get the comment, so they do not: nobody can rely on it.
+        """
         with self.lock:
             for identifier in group.volumes:
-                self.snapshot(self.volumes[identifier], made.name, comment=made.comment, created=made.created)
+                self.snapshot(self.volumes[identifier], made.name, created=made.created)
             group.snapshots[made.uuid] = made
 
 

@@ -18,6 +18,7 @@ from tests.ontap.emulator.refusals import (
     GROUP_SNAPSHOT_FAILED,
     GROUP_SNAPSHOT_LOCKED,
     NOT_FOUND,
+    RESTORE_FAILED,
     Refused,
 )
 from tests.ontap.emulator.restores import Restore, restore_volume
@@ -115,10 +116,12 @@ def delete_group_snapshot(cluster: Cluster, request: Request, uuid: str, snapsho
     return cluster.jobs.start(request, group.svm, work)
 
 
-def restore_group(cluster: Cluster, request: Request, uuid: str) -> Accepted:
+def restore_group(cluster: Cluster, request: Request, uuid: str) -> Reply | Accepted:
     """Restore all members to a group's snapshot, named in the body."""
     group = _group(cluster, request, uuid)
     request.require_known(frozenset({"restore_to"}))
+    if not request.body:
+        return Reply()
     named: dict[str, Any] = dict(request.needed("restore_to").get("snapshot") or {})
     wanted = next(
         (
@@ -132,7 +135,9 @@ def restore_group(cluster: Cluster, request: Request, uuid: str) -> Accepted:
         raise Refused(NOT_FOUND, "The snapshot does not exist.", "restore_to.snapshot")
 
     def work() -> str:
-        for identifier in group.volumes:
+        if group_snapshot_record(cluster, group, wanted)["is_partial"]:
+            raise Refused(RESTORE_FAILED, f'Snapshot "{wanted.name}" is partial and cannot be restored.')
+        for identifier in group.volumes:  # what is restored stays so, whatever happens to the rest
             restore_volume(cluster, cluster.volumes[identifier], Restore(name=wanted.name, uuid=""))
         return ""
 

@@ -18,6 +18,7 @@ from tests.ontap.emulator.query import listed, measures, single
 from tests.ontap.emulator.records import VOLUME, VOLUMES, volume_record
 from tests.ontap.emulator.refusals import (
     BAD_VALUE,
+    NO_LOCKING_IN_GROUP,
     NOT_FOUND,
     VOLUME_HAS_CLONES,
     VOLUME_MOUNTED,
@@ -130,7 +131,7 @@ def _changes(cluster: Cluster, volume: Volume, body: Mapping[str, Any]) -> dict[
         "comment": lambda value: setattr(volume, "comment", str(value)),
         "snapshot_policy": lambda value: setattr(volume, "policy", _policy(cluster, value)),
         "snapshot_directory_access_enabled": lambda value: cluster.places.show(volume, shown=bool(value)),
-        "snapshot_locking_enabled": lambda value: _lock(volume, locking=bool(value)),
+        "snapshot_locking_enabled": lambda value: _lock(cluster, volume, locking=bool(value)),
         "space": lambda value: _change_space(volume, value),
         "state": lambda value: _change_state(cluster, volume, str(value)),
         "nas": lambda value: _mount(cluster, volume, str(value["path"])),
@@ -175,7 +176,9 @@ def _policy(cluster: Cluster, named: Any) -> str:
     return str(name)
 
 
-def _lock(volume: Volume, *, locking: bool) -> None:
+def _lock(cluster: Cluster, volume: Volume, *, locking: bool) -> None:
+    if locking and any(volume.uuid in group.volumes for group in cluster.groups.values()):
+        raise Refused(NO_LOCKING_IN_GROUP, "Snapshot locking is not supported in a consistency group.")
     if volume.locking and not locking:
         raise Refused(BAD_VALUE, "Snapshot locking cannot be disabled.", "snapshot_locking_enabled")
     volume.locking = locking
