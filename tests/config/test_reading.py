@@ -213,6 +213,21 @@ def test_an_unusual_but_honest_file_is_read() -> None:
             'volumes.models.driver = "nfs"',
             'volumes.models.driver: is none of these words; accepted: one of "local"',
         ),
+        (
+            'volumes.a = {path = "/a", driver = "ontap", store = "/s"}',
+            "volumes.a.store: is for a volume that is not on",
+        ),
+        ('volumes.a = {path = "/a", volume = "v"}', "volumes.a.volume: is for a volume that is on ONTAP"),
+        ('volumes.a = {path = "/a", state = "/s"}', "volumes.a.state: is for a volume that is on ONTAP"),
+        (
+            'volumes.a = {path = "/a", driver = "ontap", isolation = "workspace"}',
+            "volumes.a.isolation: cannot be for a volume on ONTAP",
+        ),
+        (
+            'volumes.a = {role = "data", path = "/a", driver = "ontap"}',
+            "volumes.a.driver: is for model volumes; data is read through its mount",
+        ),
+        ('volumes.a = {path = "/a", driver = "ontap", volume = "v*"}', "volumes.a.volume: is not accepted"),
         ('volumes.models.view = "/x"', "volumes.models.view: is not accepted; accepted: a relative path inside"),
         ('volumes.models.view = "m"', "volumes.models.view: is for a shared volume"),
         (

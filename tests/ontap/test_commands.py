@@ -117,3 +117,40 @@ def test_training_finds_no_login_of_the_cluster(emulator: Emulator, models: Volu
     place.mlsnap("run")
     seen = (place.volume / "seen").read_bytes()
     assert b"MLSNAP_MODEL_DIR" in seen and PASSWORD.encode() not in seen
+
+
+def test_without_a_login_a_person_still_reads(emulator: Emulator, models: Volume, place: Place) -> None:
+    sha = place.repository.git("rev-parse", "HEAD").strip()
+    place.mlsnap("run")
+    before = len(emulator.exchanges)
+    silent = {"MLSNAP_ONTAP_PASSWORD": ""}
+    assert sha[:7] in place.mlsnap("log", env=silent).stdout
+    assert place.mlsnap("path", sha, env=silent).stdout.strip() == str(place.volume / ".snapshot" / sha)
+    place.mlsnap("status", env=silent)
+    place.mlsnap("verify", sha, env=silent)
+    assert len(emulator.exchanges) == before
+    place.commit("second\n")
+    said = place.refused("storage-failed", 20, "run", env=silent)
+    assert "MLSNAP_ONTAP" in said.text or "ontap.host" in said.text
+    assert list(models.snapshots) == [sha]
+
+
+def test_two_credentials_are_refused_before_anything_is_sent(emulator: Emulator, place: Place) -> None:
+    place.refused("config-invalid", 2, "run", env={"MLSNAP_ONTAP_TOKEN": "a.b.c"})
+    assert emulator.exchanges == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "slug"),
+    [
+        ({"MLSNAP_ONTAP_PASSWORD": "a-wrong-password"}, "storage-auth"),
+        ({"MLSNAP__ONTAP__FINGERPRINT": "ab" * 32}, "storage-certificate"),
+        ({"MLSNAP__ONTAP__SVM": "svm9"}, "volume-missing"),
+    ],
+)
+def test_what_is_wrong_with_the_cluster_is_said_before_training(
+    emulator: Emulator, models: Volume, place: Place, changes: dict[str, str], slug: str
+) -> None:
+    said = place.refused(slug, 20, "run", env=changes)
+    assert PASSWORD not in said.text and "a-wrong-password" not in said.text
+    assert not (place.volume / "weights.txt").exists()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +27,10 @@ from ci_mlsnap.errors import (
     VolumeMissing,
     VolumeRefused,
 )
+from ci_mlsnap.ports import Frozen
 from ci_mlsnap.storage.ontap import OntapDriver
 from ci_mlsnap.storage.ontap_errors import failure
+from ci_mlsnap.storage.ontap_shelf import OntapShelf
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, SECOND, write
 from tests.ontap.emulator.access import SNAPSHOTS_ONLY, Account
 from tests.ontap.emulator.faults import (
@@ -420,3 +425,102 @@ def test_what_was_seen_a_moment_ago_is_not_asked_for_again_but_what_we_did_is(
     assert driver.get(FIRST) is not None and list(driver.pruned()) == []
     driver.delete(FIRST)
     assert driver.get(FIRST) is None and list(driver.list()) == []
+
+
+# -- cut off -------------------------------------------------------------------------------------------
+
+
+class CutOff(BaseException):
+    """Stands for the end of the process."""
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, *, at: int, worked: bool) -> None:
+    """Let the process end at one of the next requests: before it is sent, or before its answer is heard."""
+    from ci_mlsnap.storage.ontap_connection import Connection
+
+    send, numbers = Connection.send, iter(range(1, 1000))
+
+    def cut(self: Connection, *arguments: Any, **given: Any) -> Any:
+        number = next(numbers)
+        answer = send(self, *arguments, **given) if number < at or worked else None
+        if number >= at:
+            raise CutOff
+        return answer
+
+    monkeypatch.setattr(Connection, "send", cut)
+
+
+def acted(driver: OntapDriver, act: str, frozen: Frozen) -> None:
+    match act:
+        case "seal":
+            sealed(driver, frozen, SECOND)
+        case "prune":
+            driver.prune(FIRST)
+        case "undelete":
+            driver.undelete(FIRST)
+        case _:
+            driver.delete(FIRST)
+
+
+@pytest.mark.parametrize("worked", [False, True])
+@pytest.mark.parametrize("act", ["seal", "prune", "undelete", "delete"])
+def test_what_was_cut_off_at_any_request_is_ended_by_doing_it_again(
+    emulator: Emulator, models: Volume, live: Path, tmp_path: Path, act: str, worked: bool
+) -> None:
+    for at in range(1, 20):
+        state = tmp_path / f"state-{at}"
+        models.snapshots.clear()
+        shutil.rmtree(live / ".snapshot")
+        (live / ".snapshot").mkdir()
+        (live / ".mlsnap/volume.json").unlink(missing_ok=True)
+        driver = driver_of(emulator, models, state)
+        sealed(driver, filled(driver, live))
+        if act == "undelete":
+            driver.prune(FIRST)
+        frozen = driver.freeze(live, parent=None, full=False, inventory=True)
+        with pytest.MonkeyPatch.context() as patched:
+            ended = driver_of(emulator, models, state)
+            cut_off(patched, at=at, worked=worked)
+            try:
+                acted(ended, act, frozen)
+            except CutOff:
+                over = False
+            else:
+                over = True
+        if over:
+            assert at > 3
+            return
+        later = driver_of(emulator, models, state)
+        acted(later, act, frozen)
+        ours = {"seal": [FIRST, SECOND], "undelete": [FIRST]}.get(act, [])
+        assert [snapshot.name for snapshot in later.list() if snapshot.marker] == [str(name) for name in ours]
+        assert len(models.snapshots) == len(ours) + (act == "prune")
+        for name in ours:
+            later.read_back(name)
+        assert list(later.missing()) == []
+    pytest.fail("the act never ended")
+
+
+def test_what_nobody_came_to_look_at_is_looked_at_before_it_counts(
+    emulator: Emulator, models: Volume, live: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that ended between the snapshot and the look at it, with a late writer in between."""
+    driver = driver_of(emulator, models, tmp_path / "state")
+    frozen = filled(driver, live)
+    emulator.faults.before(POSTED, lambda: write(live, {"epoch/1/log.txt": b"loss 0.4\n"}))
+    with monkeypatch.context() as patched:
+        patched.setattr(OntapShelf, "make", ended_after(OntapShelf.make))
+        with pytest.raises(CutOff):
+            sealed(driver, frozen)
+    assert list(models.snapshots) == [str(FIRST)]
+    with pytest.raises(LateWriter, match=r"log\.txt"):
+        sealed(driver_of(emulator, models, tmp_path / "state"), frozen)
+    assert list(models.snapshots) == []
+
+
+def ended_after(act: Callable[..., object]) -> Callable[..., object]:
+    def cut(*arguments: Any, **given: Any) -> object:
+        act(*arguments, **given)
+        raise CutOff
+
+    return cut
