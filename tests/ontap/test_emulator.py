@@ -305,7 +305,18 @@ def test_what_is_expensive_is_given_only_by_its_name(models: Volume, connection:
     assert named.space.snapshot.autodelete.defer_delete == "user_created"
 
 
-@pytest.mark.parametrize("query", [{"fields": "colour"}, {"colour": "red"}])
+def test_a_listing_comes_in_the_order_asked_for(emulator: Emulator, models: Volume, connection: Any) -> None:
+    for number, name in enumerate(("b", "c", "a")):
+        emulator.cluster.snapshot(models, name, created=emulator.cluster.now() + timedelta(days=number))
+
+    def listed(**query: Any) -> list[str]:
+        return [one.name for one in RestSnapshot.get_collection(models.uuid, **query)]
+
+    assert listed() == ["a", "b", "c"]
+    assert listed(order_by="create_time desc", max_records=2) == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize("query", [{"fields": "colour"}, {"colour": "red"}, {"order_by": "colour"}])
 def test_a_field_that_does_not_exist_is_refused(query: dict[str, Any], models: Volume, connection: Any) -> None:
     with pytest.raises(NetAppRestError) as raised:
         list(RestSnapshot.get_collection(models.uuid, **query))

@@ -148,6 +148,27 @@ def test_a_snapshot_that_nobody_saw_can_be_dropped(live: Path, emulator: Emulato
     assert os.listdir(live / ".snapshot") == []
 
 
+def test_a_writer_that_takes_files_away_stops_no_snapshot(live: Path, emulator: Emulator, models: Volume) -> None:
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.is_set():
+            for number in range(50):
+                (live / f"{number}.tmp").touch()
+            for number in range(50):
+                (live / f"{number}.tmp").unlink()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(10):
+            emulator.cluster.snapshot(models, f"s{number}")
+    finally:
+        over.set()
+        writer.join()
+    assert all((live / ".snapshot" / name / "model.bin").exists() for name in models.snapshots)
+
+
 def test_of_a_volume_too_large_to_copy_only_a_part_is(live: Path, emulator: Emulator, models: Volume) -> None:
     (live / ".mlsnap").mkdir()
     (live / ".mlsnap" / "manifest.json").touch()

@@ -97,6 +97,8 @@ def recreate(cluster: Cluster, volume: Volume) -> None:
         junction, shown = volume.junction, volume.snapshots_shown
         cluster.places.show(volume, shown=True)
         cluster.places.move(volume, junction or f"/{volume.name}")
+        assert not cluster.clones_of(volume)
+        assert not any(volume.uuid in group.volumes for group in cluster.groups.values())
         del cluster.volumes[volume.uuid]
         volume.uuid = new_uuid()
         for snapshot in volume.snapshots.values():

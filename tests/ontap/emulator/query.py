@@ -37,6 +37,8 @@ def listed(kind: Kind, path: str, query: Mapping[str, str], records: Iterable[Re
     filters = {name: value for name, value in query.items() if name not in _CONTROLS}
     for name in filters:
         _known(kind, name, UNKNOWN_ARGUMENT, f'Unexpected argument "{name}".')
+    for part in filter(None, query.get("order_by", "").split(",")):
+        _known(kind, part.split()[0], BAD_VALUE, f'The value "{part}" is invalid for field "order_by".')
     fitting = [record for record in records if all(_fits(record, *one) for one in filters.items())]
     page, following = _page(query, _ordered(fitting, query.get("order_by", "")))
     wanted = _wanted(kind, query, whole=False)
