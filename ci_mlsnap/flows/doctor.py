@@ -104,7 +104,10 @@ def _volume(project: Project) -> Iterator[Finding]:
     free = f"{size(probe.free_bytes)} of {size(probe.total_bytes)} free"
     scarce = probe.free_bytes < SCARCE * probe.total_bytes
     yield Finding(topic="space", state="note" if scarce else "ok", text=free)
-    yield Finding(topic="snapshots", state="ok", text=f"{probe.snapshots} of ours, {probe.foreign} foreign")
+    most = f", of {probe.most_snapshots} that it can have" if probe.most_snapshots else ""
+    yield Finding(topic="snapshots", state="ok", text=f"{probe.snapshots} of ours, {probe.foreign} foreign{most}")
+    for text, hint in probe.notes:
+        yield Finding(topic="volume", state="note", text=text, hint=hint)
 
 
 def _live(project: Project) -> Iterator[Finding]:

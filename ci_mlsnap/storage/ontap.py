@@ -36,6 +36,7 @@ from ci_mlsnap.storage.ontap_volume import (
     require_id,
     require_mounted,
     require_recorded,
+    worth_knowing,
 )
 from ci_mlsnap.storage.partial import sync_parts
 from ci_mlsnap.storage.placement import file_system_of
@@ -155,6 +156,7 @@ class OntapDriver:
             snapshots=ours,
             foreign=(len(snapshots) if snapshots else volume.snapshots) - ours,
             most_snapshots=MOST_SNAPSHOTS,
+            notes=worth_knowing(volume, self._store),
         )
 
     @property

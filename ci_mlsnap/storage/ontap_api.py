@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 VOLUMES = "/api/storage/volumes"
 _VOLUME_FIELDS = (
     "uuid,name,style,state,type,svm.name,nas.path,space.size,space.available,snapshot_count,"
-    "snapshot_directory_access_enabled"
+    "snapshot_directory_access_enabled,snapshot_policy.name,space.snapshot.autodelete.enabled"
 )
 _SNAPSHOT_FIELDS = "uuid,name,comment,create_time,owners,state"
 _PAGE = "1000"
@@ -50,7 +50,10 @@ class Patience:
 
 @dataclass(frozen=True, kw_only=True)
 class NativeVolume:
-    """A volume as the cluster has it. Sizes in bytes; `junction` is where its SVM shows it, empty when nowhere."""
+    """A volume as the cluster has it. Sizes in bytes; `junction` is where its SVM shows it, empty when nowhere.
+
+    `policy` is by what the cluster makes snapshots on its own; with `deletes` it deletes some when it is full.
+    """
 
     uuid: str
     name: str
@@ -62,6 +65,8 @@ class NativeVolume:
     available: int
     snapshots: int
     shows_snapshots: bool
+    policy: str
+    deletes: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +254,8 @@ def _volume(record: Json) -> NativeVolume:
         available=_number(space.get("available")),
         snapshots=_number(record.get("snapshot_count")),
         shows_snapshots=record.get("snapshot_directory_access_enabled") is not False,
+        policy=str(_table(record, "snapshot_policy").get("name", "none")),
+        deletes=_table(_table(space, "snapshot"), "autodelete").get("enabled") is True,
     )
 
 

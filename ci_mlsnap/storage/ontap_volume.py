@@ -14,7 +14,7 @@ from ci_mlsnap.errors import (
     VolumeMissing,
     VolumeRefused,
 )
-from ci_mlsnap.storage.layout import OWN, read_id
+from ci_mlsnap.storage.layout import LINK, OWN, read_id
 from ci_mlsnap.storage.ontap_api import NativeVolume, OntapApi
 from ci_mlsnap.storage.ontap_errors import Absent
 from ci_mlsnap.storage.ontap_layout import OntapStore
@@ -98,6 +98,13 @@ def require_fit(volume: NativeVolume, path: Path) -> None:
             safe="nothing was changed",
             hint=f"`volume modify -volume {volume.name} -snapdir-access true`",
         )
+    if not (path / LINK).is_dir():
+        raise StorageFailed(
+            f"{path / LINK} cannot be opened",
+            why=f"{name} shows its snapshots, and this mount does not",
+            safe="nothing was changed",
+            hint="look at what is mounted there (`findmnt`), and at the export that it comes by",
+        )
     if volume.snapshots >= MOST_SNAPSHOTS:
         raise StorageFailed(
             f"{name} has {volume.snapshots} snapshots, and can have no more",
@@ -112,6 +119,21 @@ def require_fit(volume: NativeVolume, path: Path) -> None:
             safe="nothing was changed",
             hint="set `path` to the mount of the volume itself",
         )
+
+
+def worth_knowing(volume: NativeVolume, store: OntapStore) -> tuple[tuple[str, str], ...]:
+    """Say what of a volume may cost versions some day, each with what a person can do."""
+    found = []
+    if volume.deletes:
+        text = f"the cluster deletes snapshots of {volume.name} when it is full, and versions are among them"
+        found.append((text, f"`volume snapshot autodelete modify -volume {volume.name} -enabled false`"))
+    if volume.policy not in ("", "none"):
+        text = f"its snapshot policy {volume.policy} makes snapshots too, which count against {MOST_SNAPSHOTS}"
+        found.append((text, f"`volume modify -volume {volume.name} -snapshot-policy none`, if nobody needs them"))
+    if store.root.is_relative_to(store.volume):
+        text = "state is kept in the volume itself: who restores the volume as a whole puts it back too"
+        found.append((text, "set `state` to a folder on another volume"))
+    return tuple(found)
 
 
 def require_mounted(path: Path) -> None:

@@ -275,6 +275,28 @@ def test_a_volume_that_can_have_no_version_is_refused_before_anything_is_made(
     assert driver.volume_id == ""
 
 
+def test_a_mount_that_hides_the_snapshots_is_refused_before_anything_is_made(
+    live: Path, driver: OntapDriver
+) -> None:
+    (live / ".snapshot").rmdir()
+    with pytest.raises(StorageFailed, match="cannot be opened"):
+        driver.initialise(project=PROJECT, model=MODEL)
+    assert driver.volume_id == ""
+
+
+def test_what_may_cost_versions_some_day_is_said(
+    emulator: Emulator, models: Volume, live: Path, driver: OntapDriver
+) -> None:
+    models.policy = "none"
+    assert driver.probe().notes == ()
+    models.policy, models.autodelete.enabled = "default", True
+    inside = driver_of(emulator, models, live / ".mlsnap/state")
+    told = [f"{text}: {hint}" for text, hint in inside.probe().notes]
+    assert len(told) == 3
+    for words, line in zip(("autodelete", "snapshot-policy none", "`state`"), told, strict=True):
+        assert words in line
+
+
 def test_a_volume_that_is_full_of_snapshots_is_refused_by_the_probe(
     emulator: Emulator, models: Volume, driver: OntapDriver
 ) -> None:
