@@ -45,8 +45,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """What a driver found about its volume, for preflight and `doctor`. Sizes in bytes.
 
     `faster` is what a person can do for a way that takes less time; empty when there is nothing to do.
-    `most_snapshots` is how many a volume can have, 0 where only space limits it. `notes` are what stops nothing and
-    is worth knowing: what it is, and what a person can do.
+    `most_snapshots` is how many a volume can have, 0 where only space limits it. `notes` are what stops nothing
+    and is worth knowing: what it is, and what a person can do.
     """
 
     volume_id: str
