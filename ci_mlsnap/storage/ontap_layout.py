@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,12 @@ import msgspec
 
 from ci_mlsnap.durable.atomic import make_folder, write_atomically
 from ci_mlsnap.durable.faults import storage_errors
+from ci_mlsnap.durable.locks import lock
 from ci_mlsnap.errors import StorageFailed
 from ci_mlsnap.storage.layout import LINK, Store
+
+LOCK_WAIT = 300.0
+"""Seconds to wait for the store lock: longer than a job of the cluster is waited for."""
 
 PRUNED = "mlsnap-pruned-"
 """How a pruned snapshot's name begins on the cluster; what follows is the name that it had."""
@@ -51,6 +56,12 @@ class OntapStore(Store):
         """Make what is missing of the folders for state."""
         for folder in (self.work, self.state, self._frozen):
             make_folder(folder)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the store lock, for as long as one act of the cluster takes. Raises `Busy`, `StorageFailed`."""
+        with lock(self.state / "lock", wait=LOCK_WAIT):
+            yield
 
     # -- the volume on the cluster -----------------------------------------------------------------
 

@@ -75,13 +75,12 @@ class Sealing:
         """See `Driver.seal`."""
         self._require_belonging(manifest, marker)
         with self._store.locked():
-            found = self.shelf.known(marker)
+            found, record = self.shelf.known(marker), FrozenRecord(lines={})
             if found is None:
                 record = self._store.frozen(frozen.token)
                 found = self.shelf.make(marker, self._put_manifest(manifest), manifest.header.sequence)
-                self._require_as_frozen(found, record, manifest)
-            elif found.name not in self.shelf.ledger.read().seen:  # who made it did not come to look at it
-                self._require_as_frozen(found, FrozenRecord(lines={}), manifest)
+        if found.name not in self.shelf.ledger.read().seen:  # or who made it did not come to look at it
+            self._require_as_frozen(found, record, manifest)
         self._store.forget_frozen(frozen.token)
         return found
 
@@ -95,11 +94,12 @@ class Sealing:
     def _require_as_frozen(self, made: Snapshot, record: FrozenRecord, manifest: Manifest) -> None:
         """Take back a snapshot that does not hold what was frozen. Raises `LateWriter`."""
         late = self._late(made, record, manifest)
-        if not late:
-            with suppress(StorageFailed):  # only hides a loss
-                self.shelf.ledger.seen(SnapshotName.parse(made.name))
-            return
-        left = self.shelf.take_back(made)
+        with self._store.locked():
+            if not late:
+                with suppress(StorageFailed):  # only hides a loss
+                    self.shelf.ledger.seen(SnapshotName.parse(made.name))
+                return
+            left = self.shelf.take_back(made)
         raise LateWriter(
             f"the volume was written to while {made.name} was made: {late}",
             why=left,

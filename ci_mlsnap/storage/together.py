@@ -46,7 +46,8 @@ class Together:
             way=" and ".join(dict.fromkeys(it.way for it in every)),
             **{
                 field: all(getattr(it, field) for it in every)
-                for field in ("instant", "enforced_read_only", "swap", "in_place", "shares")
+                for field in Capabilities.__struct_fields__
+                if field != "way"
             },
         )
 
@@ -58,6 +59,7 @@ class Together:
             free_bytes=min(it.free_bytes for it in every),
             free_inodes=min(it.free_inodes for it in every),
             faster=next((it.faster for it in every if it.faster), ""),
+            notes=tuple(note for it in every for note in it.notes),
         )
 
     def initialise(self, *, project: str, model: str) -> str:
