@@ -67,7 +67,8 @@ class OntapDriver:
         self._path = path.absolute()
         self._store = OntapStore(root=store.absolute(), volume=self._path)
         self._name = name
-        self._api = OntapApi(endpoint=endpoint, patience=patience or Patience()) if endpoint else None
+        self._patience = patience or Patience()
+        self._api = OntapApi(endpoint=endpoint, patience=self._patience) if endpoint else None
         self._named = volume
         self._racy_seconds = racy_seconds
 
@@ -89,7 +90,7 @@ class OntapDriver:
         """The snapshots, for reading; before first use there are none, and nobody is asked."""
         owner = self.bound()
         natives = self._natives if owner else None
-        return OntapShelf(store=self._store, natives=natives, owner=owner or ("", ""), pause=self._pause)
+        return OntapShelf(store=self._store, natives=natives, owner=owner or ("", ""), patience=self._patience)
 
     @property
     def _own_shelf(self) -> OntapShelf:
@@ -99,10 +100,6 @@ class OntapDriver:
                 f"{self._store.root} is no store yet", hint="`mlsnap init` or the first `mlsnap run` makes it"
             )
         return self._shelf
-
-    @property
-    def _pause(self) -> float:
-        return self._api.patience.between if self._api else Patience().between
 
     @property
     def _trash(self) -> OntapTrash:

@@ -34,6 +34,7 @@ _PAGE = "1000"
 class Patience:
     """How long we wait, in seconds: for what only looks, for a job, between two tries, and between two polls.
 
+    A mount may show a snapshot as late as `shown`: Linux remembers for up to a minute that it was not there.
     What was looked at less than `fresh` seconds ago is not asked for again. `answer_within` has the cluster keep a
     request until its job is done, so that most need no poll.
     """
@@ -43,6 +44,7 @@ class Patience:
     between: float = 0.5
     first_poll: float = 0.1
     longest_poll: float = 0.3
+    shown: float = 70.0
     fresh: float = 5.0
     answer_within: int = 15
     timeouts: tuple[float, float] = (6.0, 45.0)

@@ -13,17 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_mlsnap.domain.manifest import MANIFEST_PATH
 from ci_mlsnap.domain.names import Marker, SnapshotName
-from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import MlsnapError, NoSuchVersion, StorageFailed, StorageUnknown
 from ci_mlsnap.ports import Snapshot
 from ci_mlsnap.storage.ledger import Book, Publication
-from ci_mlsnap.storage.ontap_api import NativeSnapshot
+from ci_mlsnap.storage.ontap_api import NativeSnapshot, Patience
 from ci_mlsnap.storage.ontap_errors import Taken
 from ci_mlsnap.storage.ontap_layout import PRUNED, OntapStore
 from ci_mlsnap.storage.ontap_natives import Natives
-from ci_mlsnap.storage.shelf import Shelf, foreign_at, spent
+from ci_mlsnap.storage.shelf import Shelf, foreign_at
 
 
 def unknown(marker: Marker) -> Publication:
@@ -35,14 +33,13 @@ def unknown(marker: Marker) -> Publication:
 class OntapShelf(Shelf):
     """The snapshots of one volume. Whoever writes holds the store lock. `natives` is None without a login.
 
-    `owner` is the project and the model that the volume belongs to.
+    `owner` is the project and the model that the volume belongs to, `patience` how long the mount may be behind.
     """
 
     store: OntapStore
     natives: Natives | None
     owner: tuple[str, str]
-    tries: int = 5
-    pause: float = 0.5
+    patience: Patience
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -114,26 +111,18 @@ class OntapShelf(Shelf):
 
     def await_shown(self, place: Path) -> None:
         """Wait until the mount shows a snapshot that is there. Raises `StorageFailed` when it does not."""
-        for number in range(self.tries):
-            with storage_errors("the snapshot cannot be opened"):
-                if os.path.lexists(place / MANIFEST_PATH) or os.path.lexists(place):
-                    return
-            if number + 1 < self.tries:
-                time.sleep(self.pause)
-        raise StorageFailed(
-            f"{place} cannot be opened, and the cluster has the snapshot",
-            why="the mount does not show it: another volume is mounted there, or `.snapshot` is hidden",
-            safe="the snapshot is there; nothing was changed",
-            hint="`volume modify -snapdir-access true`, and look at what is mounted there (`findmnt`)",
-        )
+        until = time.monotonic() + self.patience.shown
+        while not os.path.lexists(place):
+            if time.monotonic() >= until:
+                raise _hidden(place)
+            time.sleep(self.patience.between)
 
     # -- publishing --------------------------------------------------------------------------------
 
-    def existing(self, marker: Marker) -> Snapshot | None:
-        """See `Shelf.existing`."""
-        if str(marker.name) in self.ledger.read().pruned:
-            raise spent(marker.name)
-        return super().existing(marker)
+    def _is_spent(self, name: SnapshotName, book: Book) -> bool:
+        if str(name) in book.deleted or str(name) in book.pruned:
+            return True
+        return self.natives is not None and self.natives.find(f"{PRUNED}{name}") is not None
 
     def known(self, marker: Marker) -> Snapshot | None:
         """Do as `existing` where the ledger knows the name; else `make` finds out whether it is taken."""
@@ -151,7 +140,7 @@ class OntapShelf(Shelf):
             natives.create(marker)
         except Taken:
             said = "had"  # from whom, the look at it tells
-        found = self.existing(marker)
+        found = self.standing(marker)
         if found is None:
             raise StorageUnknown(
                 f"the storage says that it {said} {marker.name}, and does not show it",
@@ -188,3 +177,12 @@ class OntapShelf(Shelf):
     def foreign(self, name: str) -> Exception:
         """Give the error for what stands under a name and is not ours."""
         return foreign_at(self.store.snapshots / name)
+
+
+def _hidden(place: Path) -> StorageFailed:
+    return StorageFailed(
+        f"{place} cannot be opened, and the cluster has the snapshot",
+        why="the mount does not show it: another volume is mounted there, or `.snapshot` is hidden",
+        safe="the snapshot is there; nothing was changed",
+        hint="`volume modify -snapdir-access true`, and look at what is mounted there (`findmnt`)",
+    )

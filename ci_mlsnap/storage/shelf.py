@@ -180,9 +180,20 @@ class Shelf:
 
         Raises `SnapshotForeign`, `SnapshotConflict`, `IntegrityDamage`.
         """
-        book = self.ledger.read()
-        if str(marker.name) in book.deleted or os.path.lexists(self.store.pruned(marker.name)):
-            raise spent(marker.name)
+        if self._is_spent(marker.name, self.ledger.read()):
+            raise SnapshotConflict(
+                f"{marker.name} was a snapshot and was pruned or deleted, and names are not used again",
+                safe="nothing was published",
+                hint="run again: the next attempt gets a number of its own",
+            )
+        return self.standing(marker)
+
+    def _is_spent(self, name: SnapshotName, book: Book) -> bool:
+        """Tell whether a name was taken and is so no more."""
+        return str(name) in book.deleted or os.path.lexists(self.store.pruned(name))
+
+    def standing(self, marker: Marker) -> Snapshot | None:
+        """Give what stands under the marker's name, if it has this marker. Raises as `existing`."""
         found = self.get(marker.name)
         if found is None:
             return None
@@ -271,15 +282,6 @@ def _damaged(marker: Marker, why: str) -> IntegrityDamage:
         why=why,
         safe="nothing was changed",
         hint="other versions are not affected (`mlsnap log`); the files are still under `.snapshot`",
-    )
-
-
-def spent(name: SnapshotName) -> SnapshotConflict:
-    """Give the error for a name that was used before."""
-    return SnapshotConflict(
-        f"{name} was a snapshot and was pruned or deleted, and names are not used again",
-        safe="nothing was published",
-        hint="run again: the next attempt gets a number of its own",
     )
 
 

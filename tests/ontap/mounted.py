@@ -31,7 +31,7 @@ QUICK = Patience(
     timeouts=(20.0, 20.0),
 )
 """Short pauses, for what goes well in the end."""
-HASTY = replace(QUICK, looking=0.1, job=0.1, timeouts=(5.0, 5.0))
+HASTY = replace(QUICK, looking=0.1, job=0.1, shown=0.1, timeouts=(5.0, 5.0))
 """And no time, for what does not."""
 PASSWORD = "cluster-password"
 

@@ -30,6 +30,7 @@ from ci_mlsnap.errors import (
 from ci_mlsnap.ports import Frozen
 from ci_mlsnap.storage.ontap import OntapDriver
 from ci_mlsnap.storage.ontap_errors import failure
+from ci_mlsnap.storage.ontap_natives import Natives
 from ci_mlsnap.storage.ontap_shelf import OntapShelf
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, SECOND, write
 from tests.ontap.emulator.access import SNAPSHOTS_ONLY, Account
@@ -538,6 +539,37 @@ def test_what_nobody_came_to_look_at_is_looked_at_before_it_counts(
     with pytest.raises(LateWriter, match=r"log\.txt"):
         sealed(driver_of(emulator, models, tmp_path / "state"), frozen)
     assert list(models.snapshots) == []
+
+
+def test_a_name_whose_pruning_was_cut_off_is_not_used_again(
+    emulator: Emulator, models: Volume, live: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = driver_of(emulator, models, tmp_path / "state")
+    sealed(driver, filled(driver, live))
+    with monkeypatch.context() as patched:
+        patched.setattr(Natives, "rename", ended_after(Natives.rename))
+        with pytest.raises(CutOff):
+            driver.prune(FIRST)
+    later = driver_of(emulator, models, tmp_path / "state")
+    with pytest.raises(SnapshotConflict):
+        sealed(later, later.freeze(live, parent=None, full=False, inventory=True))
+    assert list(models.snapshots) == [f"mlsnap-pruned-{FIRST}"]
+
+
+def test_a_mount_that_shows_a_snapshot_late_is_waited_for(
+    emulator: Emulator, models: Volume, live: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an NFS client does that looked for the name before."""
+    driver = driver_of(emulator, models, tmp_path / "state")
+    frozen = filled(driver, live)
+    place, away = live / ".snapshot" / str(FIRST), tmp_path / "away"
+    emulator.faults.before("GET */snapshots", lambda: place.is_dir() and place.rename(away))
+    waited: list[Path] = []
+    patched = lambda _: waited.append(away.rename(place))  # noqa: E731
+    monkeypatch.setattr("ci_mlsnap.storage.ontap_shelf.time.sleep", patched)
+    assert sealed(driver, frozen).name == str(FIRST)
+    assert waited == [place]
+    driver.read_back(FIRST)
 
 
 def ended_after(act: Callable[..., object]) -> Callable[..., object]:
