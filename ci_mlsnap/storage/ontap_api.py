@@ -1,6 +1,7 @@
 """What we ask of a cluster, call by call: volumes, snapshots and jobs. One policy of trying again, with a budget.
 
-What only looks is tried again until the budget is used up. What acts is sent once; whoever acted looks by name.
+What only looks is tried again until the budget is used up. What acts is sent once, unless the cluster says that it
+did not begin; whoever acted looks by name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.errors import MlsnapError, StorageFailed, StorageUnknown, StorageUnreachable
 from ci_mlsnap.storage.ontap_endpoint import Endpoint
-from ci_mlsnap.storage.ontap_errors import Absent, Unclear, failure
+from ci_mlsnap.storage.ontap_errors import Absent, Later, Unclear, failure
 
 if TYPE_CHECKING:
     from ci_mlsnap.storage.ontap_connection import Connection, Json
@@ -166,14 +167,24 @@ class OntapApi:
         error = _table(reply.body, "error")
         if reply.status < 300 and (method == "GET" or not error):  # a job that failed has one too
             return reply.body
-        if 300 <= reply.status < 400 or reply.status == 429 or not error:
+        if reply.status == 429:
+            raise Later("the cluster has too much to do (HTTP status 429)")
+        if 300 <= reply.status < 400 or not error:
             raise Unclear(f"HTTP status {reply.status} is no answer of ONTAP")
         code, message = _number(error.get("code")), str(error.get("message", ""))
         raise failure(act, status=reply.status, code=code, message=message)
 
     def _act(self, method: str, path: str, body: Json | None, act: str) -> None:
         query = {"return_timeout": str(self.patience.answer_within)}
-        answer = self._answer(method, path, query, body, act)
+        until = time.monotonic() + self.patience.looking
+        while True:
+            try:
+                answer = self._answer(method, path, query, body, act)
+                break
+            except Later:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(self.patience.between)
         job = _table(answer, "job").get("uuid")
         if isinstance(job, str) and job:
             self._wait(job, act)

@@ -32,6 +32,10 @@ class Unclear(Exception):
     """Whether it was done is not known: only looking tells. The text says why."""
 
 
+class Later(Unclear):
+    """The cluster has too much to do, and did not even begin: it may be asked again."""
+
+
 _ABSENT = {4, 1638600}
 _TAKEN = {1, 525059}
 _UNCLEAR = range(1638536, 1638540)

@@ -84,7 +84,7 @@ def test_a_snapshot_whose_answer_is_lost_is_found_by_its_name(
     driver.read_back(FIRST)
 
 
-@pytest.mark.parametrize("fault", [LOST_REQUEST, LOGIN_PAGE, BROKEN, TOO_MANY, Fault(kind="hang")])
+@pytest.mark.parametrize("fault", [LOST_REQUEST, LOGIN_PAGE, BROKEN, Fault(kind="hang")])
 def test_where_nothing_shows_what_came_of_it_the_outcome_is_unknown_and_the_next_try_makes_it(
     emulator: Emulator, live: Path, driver: OntapDriver, fault: Fault
 ) -> None:
@@ -97,6 +97,16 @@ def test_where_nothing_shows_what_came_of_it_the_outcome_is_unknown_and_the_next
         sealed(driver, frozen)
     assert posts(emulator) == 0  # none that was obeyed, and none was sent a second time
     assert sealed(driver, frozen).name == str(FIRST)
+
+
+def test_a_cluster_that_has_too_much_to_do_is_asked_again(
+    emulator: Emulator, models: Volume, live: Path, tmp_path: Path
+) -> None:
+    driver = driver_of(emulator, models, tmp_path / "state")
+    frozen = filled(driver, live)
+    emulator.faults.next(TOO_MANY, on=POSTED, times=3)
+    assert sealed(driver, frozen).name == str(FIRST)
+    assert posts(emulator) == 1
 
 
 @pytest.mark.parametrize("kind", ["fail", "cancel", "lost", "hang"])
