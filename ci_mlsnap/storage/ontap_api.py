@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 VOLUMES = "/api/storage/volumes"
 _VOLUME_FIELDS = (
-    "uuid,name,style,state,type,svm.name,nas.path,space.size,space.available,snapshot_count,"
+    "uuid,name,style,state,type,nas.path,snapshot_count,"
     "snapshot_directory_access_enabled,snapshot_policy.name,space.snapshot.autodelete.enabled"
 )
-_SNAPSHOT_FIELDS = "uuid,name,comment,create_time,owners,state"
+_SNAPSHOT_FIELDS = "uuid,name,comment"
 _PAGE = "1000"
 
 
@@ -53,7 +53,7 @@ class Patience:
 
 @dataclass(frozen=True, kw_only=True)
 class NativeVolume:
-    """A volume as the cluster has it. Sizes in bytes; `junction` is where its SVM shows it, empty when nowhere.
+    """A volume as the cluster has it. `junction` is where its SVM shows it, empty when nowhere.
 
     `policy` is by what the cluster makes snapshots on its own; with `deletes` it deletes some when it is full.
     """
@@ -64,8 +64,6 @@ class NativeVolume:
     state: str
     type: str
     junction: str
-    size: int
-    available: int
     snapshots: int
     shows_snapshots: bool
     policy: str
@@ -74,14 +72,11 @@ class NativeVolume:
 
 @dataclass(frozen=True, kw_only=True)
 class NativeSnapshot:
-    """A snapshot as the cluster has it. `owners` say what of the cluster uses it."""
+    """A snapshot as the cluster has it."""
 
     uuid: str
     name: str
     comment: str
-    created: str
-    owners: tuple[str, ...]
-    state: str
 
 
 @dataclass(kw_only=True)
@@ -263,8 +258,6 @@ def _volume(record: Json) -> NativeVolume:
         state=str(record.get("state", "online")),
         type=str(record.get("type", "rw")),
         junction=str(_table(record, "nas").get("path", "")),
-        size=_number(space.get("size")),
-        available=_number(space.get("available")),
         snapshots=_number(record.get("snapshot_count")),
         shows_snapshots=record.get("snapshot_directory_access_enabled") is not False,
         policy=str(_table(record, "snapshot_policy").get("name", "none")),
@@ -273,14 +266,10 @@ def _volume(record: Json) -> NativeVolume:
 
 
 def _snapshot(record: Json) -> NativeSnapshot:
-    owners = record.get("owners")
     return NativeSnapshot(
         uuid=str(record.get("uuid", "")),
         name=str(record.get("name", "")),
         comment=str(record.get("comment", "")),
-        created=str(record.get("create_time", "")),
-        owners=tuple(map(str, owners)) if isinstance(owners, list) else (),
-        state=str(record.get("state", "valid")),
     )
 
 

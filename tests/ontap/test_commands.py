@@ -166,3 +166,33 @@ def test_the_training_phase_needs_no_login(emulator: Emulator, models: Volume, p
     place.mlsnap("finish")
     assert list(models.snapshots) == [sha]
     assert place.states(sha)[-1] == "success"
+
+
+def test_two_volumes_make_one_version(emulator: Emulator, models: Volume, place: Place) -> None:
+    other = emulator.cluster.add_volume("tokens", junction="/tokens")
+    live = emulator.cluster.path(other)
+    settings = (place.folder / "mlsnap.toml").read_text()
+    second = f'[volumes.tokens]\npath = "{live}"\ndriver = "ontap"\nvolume = "tokens"\n'
+    sha = place.commit(
+        **{
+            "mlsnap.toml": settings + second,
+            "train.sh": TRAIN + 'cp weights.txt "$MLSNAP_MODEL_DIR_TOKENS/vocabulary"\n',
+        }
+    )
+    place.mlsnap("run")
+    assert list(models.snapshots) == list(other.snapshots) == [sha]
+    assert (live / ".snapshot" / sha / "vocabulary").read_text() == "first\n"
+    place.mlsnap("verify", sha)
+    late = place.commit("second\n")
+    emulator.faults.before(
+        f"POST *{models.uuid}/snapshots", lambda: (place.volume / "weights.txt").write_text("late")
+    )
+    place.refused("late-writer", 11, "run")
+    assert list(models.snapshots) == [sha]
+    assert place.states(late)[-1] == "failure"
+    assert place.mlsnap("log").stdout.count("no version") == 2
+    place.mlsnap("restore", sha, "--shared")
+    third = place.commit("third\n")
+    place.mlsnap("run")
+    kept = f"{sha}-keep-1"  # what the late writer left in the live tree
+    assert set(models.snapshots) == set(other.snapshots) == {sha, kept, third}
