@@ -15,6 +15,8 @@ from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Volume
 from tests.ontap.mounted import PASSWORD
 
+pytestmark = pytest.mark.usefixtures("untouched")
+
 SETTINGS = """\
 train = "sh train.sh"
 [volumes.models]

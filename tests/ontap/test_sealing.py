@@ -51,6 +51,8 @@ from tests.ontap.mounted import HASTY, driver_of, endpoint_of, filled, plant, se
 
 POSTED = "POST */snapshots"
 
+pytestmark = pytest.mark.usefixtures("untouched")
+
 
 @pytest.fixture
 def live(emulator: Emulator, models: Volume) -> Path:
