@@ -36,6 +36,7 @@ from ci_mlsnap.storage.ontap_volume import (
     require_id,
     require_mounted,
     require_recorded,
+    require_state,
     worth_knowing,
 )
 from ci_mlsnap.storage.partial import sync_parts
@@ -89,8 +90,11 @@ class OntapDriver:
     def _shelf(self) -> OntapShelf:
         """The snapshots, for reading; before first use there are none, and nobody is asked."""
         owner = self.bound()
-        natives = self._natives if owner else None
-        return OntapShelf(store=self._store, natives=natives, owner=owner or ("", ""), patience=self._patience)
+        return self._shelf_of(owner) if owner else self._shelf_of(("", ""), asks=False)
+
+    def _shelf_of(self, owner: tuple[str, str], *, asks: bool = True) -> OntapShelf:
+        natives = self._natives if asks else None
+        return OntapShelf(store=self._store, natives=natives, owner=owner, patience=self._patience)
 
     @property
     def _own_shelf(self) -> OntapShelf:
@@ -170,6 +174,7 @@ class OntapDriver:
         require_mounted(self._path)
         volume = self._volume or find_volume(self._cluster, self._path, self._named)
         require_fit(volume, self._path)
+        require_state(self._store)
         return volume
 
     def initialise(self, *, project: str, model: str) -> str:
@@ -246,9 +251,8 @@ class OntapDriver:
         """See `Driver.rebuild`."""
         from ci_mlsnap.storage.ontap_rebuilding import rebuild  # the one command that needs it
 
-        if self.bound() is None:
-            return Rebuilt()
-        return rebuild(self._shelf, self.volume_id, dry_run=dry_run)
+        shelf = self._shelf_of(self.bound() or (project, model))
+        return rebuild(shelf, self._path, self._name, dry_run=dry_run)
 
     def missing(self) -> Sequence[SnapshotName]:
         """See `Driver.missing`."""

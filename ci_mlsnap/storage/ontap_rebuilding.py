@@ -1,4 +1,4 @@
-"""Know an ONTAP volume's snapshots again after its ledger was lost: the cluster kept whose they are.
+"""Know an ONTAP volume's snapshots again after its state was lost: the cluster kept whose they are.
 
 A snapshot's comment is its marker, and its manifest says the same from within: unlike a folder, nobody can put one
 there without a login to the cluster. So nothing is adopted on a manifest's word alone.
@@ -7,44 +7,78 @@ there without a login to the cluster. So nothing is adopted on a manifest's word
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 
 from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import IntegrityDamage, MlsnapError
 from ci_mlsnap.ports import Rebuilt, Snapshot
+from ci_mlsnap.storage.layout import read_id
 from ci_mlsnap.storage.ontap_shelf import OntapShelf
 
 UNTOLD = "which snapshots were held, and the names of those that were deleted"
 """What the cluster does not say."""
 
 
-def rebuild(shelf: OntapShelf, volume_id: str, *, dry_run: bool) -> Rebuilt:
-    """See `Driver.rebuild`. Raises `StorageFailed` without a login, and `IntegrityDamage` for a damaged ledger."""
-    shelf.required()
-    with nullcontext() if dry_run else shelf.store.locked():
-        book = shelf.ledger.read()
-        ours = [snapshot for snapshot in shelf.listed(book) if snapshot.marker is not None]
-        unknown = [snapshot for snapshot in ours if snapshot.name not in book.present]
-        headers: dict[str, ManifestHeader] = {}
-        refused = []
-        for snapshot in unknown:
-            try:
-                headers[snapshot.name] = _vouched(shelf, snapshot, volume_id)
-            except MlsnapError as error:
-                refused.append((snapshot.name, error.what))
+def rebuild(shelf: OntapShelf, path: Path, name: str, *, dry_run: bool) -> Rebuilt:
+    """See `Driver.rebuild`; the shelf is of the project and model that are asked for, where no record is left.
+
+    Without a record the volume's own id counts, if one of its snapshots has it too. Raises `StorageFailed` without
+    a login, and `IntegrityDamage` for a damaged ledger.
+    """
+    natives, store = shelf.required(), shelf.store
+    record = store.record()
+    volume_id = record.id if record else read_id(path)
+    if not volume_id:
+        return Rebuilt()
+    if not dry_run:
+        store.make()
+    with nullcontext() if dry_run else store.locked():
+        found = _Found(shelf, volume_id)
+        if record is None and not found.headers:
+            return found.told(changed=False)
         if not dry_run:
-            for snapshot in unknown:
-                if snapshot.marker is not None and snapshot.name in headers:
-                    shelf.ledger.published(snapshot.marker, (), headers[snapshot.name].sequence)
-                    shelf.ledger.seen(snapshot.marker.name)
-        held = [it for it in ours if it.holds]
+            if record is None:
+                project, model = shelf.owner
+                store.make_record(path, name, project=project, model=model, volume_id=volume_id)
+            if not store.uuid():
+                store.remember_uuid(natives.volume)
+            found.write()
+        return found.told(changed=record is None or bool(found.headers))
+
+
+class _Found:
+    """What the cluster has of ours. `headers` are those of snapshots that no line of the ledger tells of."""
+
+    def __init__(self, shelf: OntapShelf, volume_id: str) -> None:
+        self._shelf, self._book = shelf, shelf.ledger.read()
+        self._ours = [it for it in shelf.listed(self._book) if it.marker is not None]
+        self.headers: dict[str, ManifestHeader] = {}
+        self._refused: list[tuple[str, str]] = []
+        for snapshot in self._ours:
+            if snapshot.name not in self._book.present:
+                try:
+                    self.headers[snapshot.name] = _vouched(shelf, snapshot, volume_id)
+                except MlsnapError as error:
+                    self._refused.append((snapshot.name, error.what))
+
+    def write(self) -> None:
+        """Let the ledger say what it did not."""
+        for snapshot in self._ours:
+            if snapshot.marker is not None and snapshot.name in self.headers:
+                self._shelf.ledger.published(snapshot.marker, (), self.headers[snapshot.name].sequence)
+                self._shelf.ledger.seen(snapshot.marker.name)
+
+    def told(self, *, changed: bool) -> Rebuilt:
+        """Say what is known again."""
+        held = [it for it in self._ours if it.holds]
         return Rebuilt(
-            ours=len(ours) - len(refused),
-            held=tuple((it, shelf.store.snapshots / it.name) for it in held),
-            refused=tuple(refused),
-            lost=(UNTOLD,) if headers and not book.present else (),
-            sequence=max([book.sequence, *(header.sequence for header in headers.values())]),
-            changed=bool(headers),
+            ours=len(self._ours) - len(self._refused),
+            held=tuple((it, self._shelf.store.snapshots / it.name) for it in held),
+            refused=tuple(self._refused),
+            lost=(UNTOLD,) if self.headers and not self._book.present else (),
+            sequence=max([self._book.sequence, *(header.sequence for header in self.headers.values())]),
+            changed=changed,
         )
 
 

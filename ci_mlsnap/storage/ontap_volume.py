@@ -147,6 +147,17 @@ def require_mounted(path: Path) -> None:
         )
 
 
+def require_state(store: OntapStore) -> None:
+    """Refuse a volume that is in use with another state than this. Raises `VolumeForeign`."""
+    if store.record() is None and (found := read_id(store.volume)):
+        raise VolumeForeign(
+            f"{store.volume} is a volume of mlsnap, and {store.root} knows of none",
+            why=f"it carries the id {found[:80]!r}",
+            safe="nothing was changed",
+            hint="set `state` to where its state is; if that is lost, `mlsnap rebuild` knows its versions again",
+        )
+
+
 def require_recorded(store: OntapStore, volume: NativeVolume) -> None:
     """Hold the volume on the cluster against the recorded one. Raises `VolumeForeign`."""
     recorded = store.uuid()

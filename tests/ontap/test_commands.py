@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,6 +169,20 @@ def test_the_training_phase_needs_no_login(emulator: Emulator, models: Volume, p
     place.mlsnap("finish")
     assert list(models.snapshots) == [sha]
     assert place.states(sha)[-1] == "success"
+
+
+def test_with_all_but_storage_and_git_lost_versions_are_known_again(models: Volume, place: Place) -> None:
+    first = place.repository.git("rev-parse", "HEAD").strip()
+    place.mlsnap("run")
+    shutil.rmtree(place.store)
+    place.refused("volume-foreign", 40, "run", "--retrain")
+    place.mlsnap("rebuild")
+    place.mlsnap("verify", first)
+    place.mlsnap("restore", first, "--shared")  # which version the live tree was is not known any more
+    second = place.commit("second\n")
+    place.mlsnap("run")
+    assert {first, second} <= set(models.snapshots)
+    assert place.states(second)[-1] == "success"
 
 
 def test_two_volumes_make_one_version(emulator: Emulator, models: Volume, place: Place) -> None:

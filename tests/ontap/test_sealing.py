@@ -429,6 +429,23 @@ def test_a_lost_ledger_is_known_again_from_the_cluster(
     later.read_back(FIRST)
 
 
+def test_a_lost_state_is_known_again_from_the_cluster_and_the_volumes_own_id(
+    emulator: Emulator, models: Volume, live: Path, driver: OntapDriver, tmp_path: Path
+) -> None:
+    sealed(driver, filled(driver, live))
+    shutil.rmtree(tmp_path / "state")
+    later = driver_of(emulator, models, tmp_path / "state")
+    with pytest.raises(VolumeForeign):
+        later.initialise(project=PROJECT, model=MODEL)
+    assert not later.rebuild(project="someone/else", model=MODEL, dry_run=False).changed
+    assert later.rebuild(project=PROJECT, model=MODEL, dry_run=True).changed and later.bound() is None
+    assert later.rebuild(project=PROJECT, model=MODEL, dry_run=False).ours == 1
+    assert (later.volume_id, later.bound()) == (driver.volume_id, (PROJECT, MODEL))
+    later.read_back(FIRST)
+    assert list(later.used_names()) == [FIRST]
+    assert later.initialise(project=PROJECT, model=MODEL) == driver.volume_id
+
+
 # -- codes ---------------------------------------------------------------------------------------------
 
 
