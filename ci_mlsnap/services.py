@@ -48,12 +48,14 @@ ProgressFor = Callable[[Build], Progress]
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """What the process was started with: the folder that is meant, the environment, how progress is shown, and
-    the `log` that the CI reads (None: stdout)."""
+    the `log` that the CI reads (None: stdout). `moved`: a person says that a volume may have come to other storage.
+    """
 
     progress_for: ProgressFor
     project: str = ""
     environ: Mapping[str, str]
     ephemeral: bool = False
+    moved: bool = False
     log: TextIO | None = None
 
 
@@ -292,7 +294,7 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, ontap
         place, store = Path(it.path), Path(it.store)
         given: dict[str, Any] = {"ephemeral": site.ephemeral, "environ": site.environ}
         if it.driver == "ontap":
-            given |= {"native": it.native, "endpoint": _endpoint(site.environ, ontap)}
+            given |= {"native": it.native, "endpoint": _endpoint(site.environ, ontap), "moved": site.moved}
         return open_driver(it.driver, place, store, it.name, **given)
 
     def open_volumes(volumes: Sequence[VolumePlan]) -> Driver:

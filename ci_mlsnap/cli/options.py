@@ -19,11 +19,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print facts 
 plan_option = click.option("--plan", metavar="DIGEST", help="The plan's digest, as `begin` printed it.")
 
 
-def open_here(ctx: click.Context, *, ephemeral: bool = False) -> Project:
+def open_here(ctx: click.Context, *, ephemeral: bool = False, moved: bool = False) -> Project:
     """Open the project that the command line means."""
     from ci_mlsnap.services import close, open_project
 
-    project = open_project(site_of(ctx, ephemeral=ephemeral))
+    project = open_project(site_of(ctx, ephemeral=ephemeral, moved=moved))
     ctx.call_on_close(lambda: close(project.hands))
     return project
 
@@ -37,7 +37,7 @@ def hands_here(ctx: click.Context, *, secrets: bool) -> Hands:
     return hands
 
 
-def site_of(ctx: click.Context, *, ephemeral: bool = False) -> Site:
+def site_of(ctx: click.Context, *, ephemeral: bool = False, moved: bool = False) -> Site:
     """Say what this process was started with.
 
     Where facts go to stdout as JSON they are alone there: what the CI reads as commands goes beside them.
@@ -50,6 +50,7 @@ def site_of(ctx: click.Context, *, ephemeral: bool = False) -> Site:
         project=ctx.obj["project"] or "",
         environ=os.environ,
         ephemeral=ephemeral,
+        moved=moved,
         log=sys.stderr if ctx.params.get("as_json") else sys.stdout,
     )
 

@@ -51,16 +51,17 @@ def verify(
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be known again, and write nothing.")
+@click.option("--accept-moved-volume", "moved", is_flag=True, help="The volume is the same on other storage.")
 @json_option
 @click.pass_context
-def rebuild(ctx: click.Context, dry_run: bool, as_json: bool) -> int:
+def rebuild(ctx: click.Context, dry_run: bool, moved: bool, as_json: bool) -> int:
     """Know versions, attempts, holds and channels again from the snapshots, and list what is lost.
 
     For when the state beside the snapshots was lost or damaged. What is known already stays as it is.
     """
     from ci_mlsnap.flows.rebuild import rebuild as flow
 
-    found = flow(open_here(ctx), dry_run=dry_run)
+    found = flow(open_here(ctx, moved=moved), dry_run=dry_run)
     if as_json:
         emit_json(found)
         return ExitCode.DONE

@@ -51,7 +51,8 @@ class OntapDriver:
     """A volume that is mounted at `path`; promises and errors are those of `ports.Driver`.
 
     `store` is the place of its state. `endpoint` is where its cluster is, with the login, None where the operator
-    says none: then it can be read. `volume` is its name or UUID, empty where the mount tells.
+    says none: then it can be read. `volume` is its name or UUID, empty where the mount tells. `moved` lets it have
+    another UUID than was recorded; `rebuild` then records it.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class OntapDriver:
         *,
         endpoint: Endpoint | None,
         volume: str = "",
+        moved: bool = False,
         patience: Patience | None = None,
         racy_seconds: float = RACY_SECONDS,
     ) -> None:
@@ -71,6 +73,7 @@ class OntapDriver:
         self._patience = patience or Patience()
         self._api = OntapApi(endpoint=endpoint, patience=self._patience) if endpoint else None
         self._named = volume
+        self._moved = moved
         self._racy_seconds = racy_seconds
 
     @cached_property
@@ -79,7 +82,8 @@ class OntapDriver:
         if self._api is None:
             return None
         found = find_volume(self._api, self._path, self._named)
-        require_recorded(self._store, found)
+        if not self._moved:
+            require_recorded(self._store, found)
         return found
 
     @cached_property

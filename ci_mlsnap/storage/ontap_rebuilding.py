@@ -15,6 +15,7 @@ from ci_mlsnap.errors import IntegrityDamage, MlsnapError
 from ci_mlsnap.ports import Rebuilt, Snapshot
 from ci_mlsnap.storage.layout import read_id
 from ci_mlsnap.storage.ontap_shelf import OntapShelf
+from ci_mlsnap.storage.ontap_volume import require_id
 
 UNTOLD = "which snapshots were held, and the names of those that were deleted"
 """What the cluster does not say."""
@@ -31,6 +32,8 @@ def rebuild(shelf: OntapShelf, path: Path, name: str, *, dry_run: bool) -> Rebui
     volume_id = record.id if record else read_id(path)
     if not volume_id:
         return Rebuilt()
+    require_id(store, volume_id)
+    moved = bool(store.uuid()) and store.uuid() != natives.volume
     if not dry_run:
         store.make()
     with nullcontext() if dry_run else store.locked():
@@ -41,10 +44,10 @@ def rebuild(shelf: OntapShelf, path: Path, name: str, *, dry_run: bool) -> Rebui
             if record is None:
                 project, model = shelf.owner
                 store.make_record(path, name, project=project, model=model, volume_id=volume_id)
-            if not store.uuid():
+            if store.uuid() != natives.volume:
                 store.remember_uuid(natives.volume)
             found.write()
-        return found.told(changed=record is None or bool(found.headers))
+        return found.told(changed=moved or record is None or bool(found.headers))
 
 
 class _Found:

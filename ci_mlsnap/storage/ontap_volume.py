@@ -166,7 +166,7 @@ def require_recorded(store: OntapStore, volume: NativeVolume) -> None:
             f"the volume {volume.name} is another one than before",
             why=f"its UUID is {volume.uuid}, and was {recorded}",
             safe="nothing was changed",
-            hint=f"if it is the same one after a fail-over, write the new UUID into {store.uuid_file}",
+            hint="if it is the same one after a fail-over: `mlsnap rebuild --accept-moved-volume`",
         )
 
 

@@ -26,12 +26,14 @@ def open_driver(
     *,
     native: str = "",
     endpoint: Endpoint | None = None,
+    moved: bool = False,
     ephemeral: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Driver:
     """Open the driver of a volume; nothing is looked at yet. Raises `ConfigInvalid` for an unknown kind.
 
-    `native` is the volume's name on its storage, `endpoint` the cluster of those on ONTAP, with the login.
+    `native` is the volume's name on its storage, `endpoint` the cluster of those on ONTAP, with the login;
+    `moved` lets the volume be another one there than before.
     """
     match kind:
         case "local":
@@ -39,7 +41,7 @@ def open_driver(
         case "ontap":
             from ci_mlsnap.storage.ontap import OntapDriver
 
-            return OntapDriver(path, store, name, endpoint=endpoint, volume=native)
+            return OntapDriver(path, store, name, endpoint=endpoint, volume=native, moved=moved)
         case _:
             raise _unknown(DRIVERS, kind, name)
 

@@ -12,6 +12,7 @@ import pytest
 from ci_mlsnap.demo.github import GitHubLookAlike
 from tests.conftest import GitRepository
 from tests.flows.conftest import REPOSITORY, TOKEN, TRAIN, Place
+from tests.ontap.emulator.others import recreate
 from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Volume
 from tests.ontap.mounted import PASSWORD
@@ -183,6 +184,18 @@ def test_with_all_but_storage_and_git_lost_versions_are_known_again(models: Volu
     place.mlsnap("run")
     assert {first, second} <= set(models.snapshots)
     assert place.states(second)[-1] == "success"
+
+
+def test_a_person_says_that_a_moved_volume_is_the_same(emulator: Emulator, models: Volume, place: Place) -> None:
+    first = place.repository.git("rev-parse", "HEAD").strip()
+    place.mlsnap("run")
+    recreate(emulator.cluster, models)
+    second = place.commit("second\n")
+    said = place.refused("volume-foreign", 40, "run")
+    assert "mlsnap rebuild --accept-moved-volume" in said.text
+    place.mlsnap("rebuild", "--accept-moved-volume")
+    place.mlsnap("run")
+    assert list(models.snapshots) == [first, second]
 
 
 def test_two_volumes_make_one_version(emulator: Emulator, models: Volume, place: Place) -> None:

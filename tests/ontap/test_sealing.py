@@ -268,6 +268,33 @@ def test_another_volume_under_the_old_name_is_refused(
     assert list(models.snapshots) == []
 
 
+def test_a_volume_that_a_person_says_is_the_same_is_so_from_then_on(
+    emulator: Emulator, models: Volume, live: Path, driver: OntapDriver, tmp_path: Path
+) -> None:
+    sealed(driver, filled(driver, live))
+    recreate(emulator.cluster, models)
+    state, endpoint = tmp_path / "state", endpoint_of(emulator)
+    moved = OntapDriver(live, state, "models", endpoint=endpoint, volume="models", moved=True, patience=HASTY)
+    assert moved.rebuild(project=PROJECT, model=MODEL, dry_run=False).changed
+    later = driver_of(emulator, models, state)
+    later.read_back(FIRST)
+    sealed(later, later.freeze(live, parent=None, full=False, inventory=True), SECOND)
+
+
+def test_a_volume_without_the_recorded_id_is_not_accepted_as_moved(
+    emulator: Emulator, models: Volume, live: Path, driver: OntapDriver, tmp_path: Path
+) -> None:
+    filled(driver, live)
+    recreate(emulator.cluster, models)
+    (live / ".mlsnap/volume.json").unlink()
+    state, endpoint = tmp_path / "state", endpoint_of(emulator)
+    moved = OntapDriver(live, state, "models", endpoint=endpoint, volume="models", moved=True, patience=HASTY)
+    with pytest.raises(VolumeForeign):
+        moved.rebuild(project=PROJECT, model=MODEL, dry_run=False)
+    with pytest.raises(VolumeForeign, match="another one than before"):
+        driver_of(emulator, models, state).list()
+
+
 @pytest.mark.parametrize(
     ("facts", "kind"),
     [
