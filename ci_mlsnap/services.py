@@ -48,7 +48,7 @@ ProgressFor = Callable[[Build], Progress]
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """What the process was started with: the folder that is meant, the environment, how progress is shown, and
-    the `log` that the CI reads (None: stdout). `moved`: a person says that a volume may have come to other storage.
+    the `log` that the CI reads (None: stdout). `moved`: a person says that a volume may be elsewhere by now.
     """
 
     progress_for: ProgressFor
