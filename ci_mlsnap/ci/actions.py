@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import secrets
-import stat
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TextIO
 
 from ci_mlsnap.ci.actions_event import NAME, read_event
+from ci_mlsnap.ci.appending import Fitting, append_to
 from ci_mlsnap.ci.naming import explicit_sha
 from ci_mlsnap.ci.payload import read_payload
 from ci_mlsnap.ci.plain import printable_lines, write_line
@@ -103,8 +101,9 @@ class Actions:
         path = self._environ.get(variable, "")
         if not path:
             return
+        fitting: Fitting | None = (lambda content, there: _fitting(content, limit - there)) if limit else None
         try:
-            _append_to(path, text.encode(errors="replace"), limit)
+            append_to(path, text.encode(errors="replace"), fitting)
         except OSError as error:
             self._command(f"::warning::{_data(f'{variable} cannot be written: {error.strerror}')}")
 
@@ -137,16 +136,6 @@ def _heredoc(name: str, value: str) -> str:
         raise UsageError(f"{ascii(name)[:80]} cannot be the name of an output")
     delimiter = f"mlsnap-{secrets.token_hex(16)}"
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
-
-
-def _append_to(path: str, content: bytes, limit: int) -> None:
-    """Append to a file, which what ran before may have replaced: no link is followed, no FIFO waited for."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o644), "ab") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        file.write(_fitting(content, limit - facts.st_size) if limit else content)
 
 
 def _fitting(content: bytes, room: int) -> bytes:

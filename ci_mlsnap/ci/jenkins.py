@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TextIO
 
+from ci_mlsnap.ci.appending import append_to
 from ci_mlsnap.ci.naming import EXPLICIT, count, explicit_sha, short_name
 from ci_mlsnap.ci.plain import printable_lines, write_line
 from ci_mlsnap.domain.event import Event
@@ -17,6 +18,9 @@ from ci_mlsnap.ports import CommitFacts, Repository
 
 NAME = "Jenkins"
 
+OUTPUT = "MLSNAP_OUTPUT"
+"""The variable that names the file for outputs: Jenkins has none of its own."""
+
 _FORK = "the change comes from a fork, which gets no secrets"
 _STAMP = "[mlsnap]"
 # What git allows in a branch's name; all else would be a revision, such as `main~3`.
@@ -24,7 +28,7 @@ _BRANCH = re.compile(r"(?!-)[^\x00-\x20\x7f~^:?*\[\\]+")
 
 
 class Jenkins:
-    """A build on Jenkins. Fulfils `ports.Build`; there are no outputs and no summary, only the log."""
+    """A build on Jenkins. Fulfils `ports.Build`; there is no summary, only the log and a file of outputs."""
 
     name = NAME
 
@@ -133,7 +137,19 @@ class Jenkins:
         """There was no fence."""
 
     def output(self, values: Mapping[str, str]) -> None:
-        """Steps hand on files and exit codes, not outputs."""
+        """Append lines `name=value` to the file that `MLSNAP_OUTPUT` names, which the step reads as UTF-8.
+
+        Per cent signs and line ends are written as `%25`, `%0A` and `%0D`, so that a value is one line; whoever
+        turns these back, `%25` last, has it exactly. What cannot be written is said in the log.
+        """
+        path = self._say(OUTPUT)
+        if not path:
+            return
+        text = "".join(f"{name}={_on_one_line(value)}\n" for name, value in values.items())
+        try:
+            append_to(path, text.encode(errors="replace"))
+        except OSError as error:
+            self._write(f"warning: {OUTPUT} cannot be written: {error.strerror}")
 
     def summary(self, markdown: str) -> None:
         """There is no page; the files of the report can be archived."""
@@ -141,6 +157,10 @@ class Jenkins:
     def _write(self, text: str) -> None:
         for line in printable_lines(text):
             write_line(self._log, f"{_STAMP} {line}")
+
+
+def _on_one_line(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def change_request_head(head: CommitFacts, change_branch_head: str | None, explicit: str) -> str:

@@ -30,6 +30,7 @@ from ci_mlsnap.flows.moving import advance_live_tree
 from ci_mlsnap.flows.pinning import noted
 from ci_mlsnap.flows.workspace import Tree, clear, link_view, trees
 from ci_mlsnap.ports import Driver, Step
+from ci_mlsnap.report.described import described
 from ci_mlsnap.report.summary import summary
 from ci_mlsnap.state import advances, live, pointers, rolled_back
 from ci_mlsnap.state.journal import Run
@@ -288,6 +289,7 @@ def outputs(record: Record) -> dict[str, str]:
         "metrics": msgspec.json.encode(record.metrics.scalars, order="sorted").decode(),
         "reused": "true" if record.outcome == "reused" else "false",
         "queued": ",".join(record.queued),
+        "description": described(record),
         "result": msgspec.json.encode(msgspec.structs.replace(record, log_tail="")).decode(),
     }
 

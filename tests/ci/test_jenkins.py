@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -240,3 +241,46 @@ def test_each_line_has_our_stamp_and_obeys_nobody() -> None:
         "[mlsnap] two \\x1b[8mha:x\\x1b[0m\\r",
         "[mlsnap] error: train.py: three",
     ]
+
+
+# -- outputs -------------------------------------------------------------------------------------------
+
+
+def read_outputs(file: Path) -> dict[str, str]:
+    """Read the file as the step does: lines, then the first `=`, then the escapes, `%25` last."""
+    lines = [line.partition("=") for line in file.read_bytes().decode().split("\n")[:-1]]
+    return {name: value.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%") for name, _, value in lines}
+
+
+HOSTILE = [
+    "a\nconclusion=good",
+    "a\r\nb",
+    "100%",
+    "%0A",
+    "%250A",
+    "ü → \u2028 ",
+    "",
+    "=",
+    "\udcff",
+    "\x00\x1b[8mha:",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_value_of_an_output_is_more_than_one_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "output"
+    build = detect(PLAIN | {"MLSNAP_OUTPUT": str(file)}, stdout=StringIO())
+    build.output({"plan": "x"})
+    build.output({"result": text, "sha": HEAD})
+    assert read_outputs(file) == {"plan": "x", "result": text.replace("\udcff", "?"), "sha": HEAD}
+
+
+def test_outputs_are_written_through_no_link_and_into_no_pipe(tmp_path: Path) -> None:
+    log, secret = StringIO(), tmp_path / "secret"
+    secret.write_text("mine")
+    (tmp_path / "link").symlink_to(secret)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", "no/folder"):
+        detect(PLAIN | {"MLSNAP_OUTPUT": str(tmp_path / name)}, stdout=log).output({"sha": HEAD})
+    assert secret.read_text() == "mine"
+    assert log.getvalue().count("[mlsnap] warning: MLSNAP_OUTPUT cannot be written: ") == 3

@@ -48,6 +48,18 @@ def test_steps_of_a_build_make_a_version_and_link_the_build(stage: Stage) -> Non
     stage.require_rest()
 
 
+def test_the_calling_step_gets_the_outputs_in_a_file(stage: Stage) -> None:
+    output = Path(stage.environment["WORKSPACE_TMP"]) / "output"
+    stage.environment["MLSNAP_OUTPUT"] = str(output)
+    plan = begin(stage)
+    assert output.read_text() == f"plan={plan}\naction=train\n"
+    steps(stage, plan)
+    found = dict(line.split("=", 1) for line in output.read_text().splitlines())
+    sha = stage.repository.head()
+    assert (found["conclusion"], found["sha"], found["snapshot-name"]) == ("good", sha, sha)
+    assert found["description"] == f"mlsnap {sha[:7]} → snapshot, accuracy 0.9000"
+
+
 def test_without_a_digest_conclude_takes_the_one_open_run(stage: Stage) -> None:
     sha = stage.repository.head()
     begin(stage)
