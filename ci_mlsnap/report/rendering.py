@@ -1,4 +1,4 @@
-"""Templates in two environments: Markdown, where strangers' text is escaped, and plain text for files."""
+"""Templates by what they make: Markdown and XML, where strangers' text is escaped, and plain text for files."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ def load_markdown(template: str) -> None:
     _markdown_environment().get_template(template)
 
 
+def render_xml(template: str, values: Mapping[str, object]) -> str:
+    """Render an XML template; every value is escaped. Characters that XML cannot hold are the caller's to drop."""
+    return _xml_environment().get_template(template).render(values)
+
+
 def render_text(template: str, values: Mapping[str, object]) -> str:
     """Render a plain text file, such as those that `init` writes."""
     return _environment(autoescape=False).get_template(template).render(values)
@@ -63,6 +68,11 @@ def _markdown_environment() -> Environment:
     environment.filters.update(counted=counted, size=size, duration=duration, short=short, told=told)
     environment.filters["md"] = lambda value: Markup(markdown(value))  # noqa: S704 - markdown() escapes it all
     return environment
+
+
+@functools.cache
+def _xml_environment() -> Environment:
+    return _environment(autoescape=True)
 
 
 def _environment(*, autoescape: bool) -> Environment:
