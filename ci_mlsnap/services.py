@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ci_mlsnap.ci.detect import detect
+from ci_mlsnap.ci.inputs import given_settings
 from ci_mlsnap.config.layering import settle
 from ci_mlsnap.config.layers import Layer
 from ci_mlsnap.config.levels import Source
@@ -23,6 +24,7 @@ from ci_mlsnap.config.read import (
     folder_files,
     load_layers,
     parse_environment,
+    parse_inputs,
     read_site,
 )
 from ci_mlsnap.config.settings import DataSettings, Defaults, OntapSettings, Settings, VolumeSettings, resolved
@@ -78,7 +80,8 @@ def open_hands(site: Site, *, secrets: bool) -> Hands:
     Without `secrets` the forge stays closed, whatever the environment has.
     """
     build = detect(site.environ, stdout=site.log)
-    layers: tuple[Layer, ...] = (parse_environment(site.environ), read_site(SITE_FILE))
+    inputs = parse_inputs(given_settings(site.environ, "conclude"))
+    layers: tuple[Layer, ...] = (parse_environment(site.environ), inputs, read_site(SITE_FILE))
     settings = settle(layers, defaults=Defaults(model="model", forge_url=_forge_url(site.environ)))
     announcer = _announcer(site.environ, settings) if secrets else Announcer(forge=None, silence="no secrets here")
     ontap = settings.ontap if secrets else OntapSettings()
@@ -142,6 +145,7 @@ def read_settings(
         environ=site.environ,
         in_ci=in_ci,
         git_config={} if in_ci else repository.config_values("mlsnap"),
+        inputs=given_settings(site.environ),
         flags={},
     )
     name = origin.rpartition("/")[2] or repository.top.name
@@ -353,7 +357,8 @@ def _is_there(repository: GitRepository, site: Site) -> bool:
     A host without a dot is an alias of ssh's configuration, and is taken as meant.
     """
     host = repository.origin_host()
-    api = urlsplit(site.environ.get("MLSNAP__FORGE__URL") or _forge_url(site.environ)).hostname or ""
+    said = (site.environ.get(name) for name in ("MLSNAP_INPUT_GITHUB_URL", "MLSNAP__FORGE__URL"))
+    api = urlsplit(next(filter(None, said), _forge_url(site.environ))).hostname or ""
     return "." not in host or api in (host, f"api.{host}")
 
 

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -64,7 +65,8 @@ def run_program(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code; errors of ours are shown in at most six lines."""
     verbose = "--verbose" in arguments or "-v" in arguments
     try:
-        result = program.main(args=list(arguments), prog_name="mlsnap", standalone_mode=False)
+        inputs = _inputs()
+        result = program.main(args=list(arguments), prog_name="mlsnap", standalone_mode=False, default_map=inputs)
         return result if isinstance(result, int) else ExitCode.DONE
     except MlsnapError as error:
         show_error(error)
@@ -83,6 +85,15 @@ def run_program(arguments: Sequence[str]) -> int:
         show_error(_unexpected(error))
         _trace(verbose)
         return int(ExitCode.INTERNAL)
+
+
+def _inputs() -> dict[str, Any]:
+    """Give what a CI's inputs say of options; the command line goes before them."""
+    if not any(name.startswith("MLSNAP_INPUT_") for name in os.environ):
+        return {}
+    from ci_mlsnap.ci.inputs import given_options
+
+    return given_options(os.environ)
 
 
 def show_error(error: MlsnapError) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from ci_mlsnap.config import keys
 from ci_mlsnap.config.keys import KeyPath
-from ci_mlsnap.config.layers import Layer, Setting
+from ci_mlsnap.config.layers import MODEL_VOLUME, Layer, Setting
 from ci_mlsnap.config.levels import Level, Origin, Source
 from ci_mlsnap.config.problems import MOST_TOLD, Problem, raise_all
 from ci_mlsnap.config.settings import (
@@ -53,7 +53,18 @@ def _merged(layers: Sequence[Layer]) -> tuple[dict[KeyPath, Setting], tuple[str,
             found |= _counting(layer.settings, found, notes)
         else:
             found |= layer.settings
-    return found, tuple(notes)
+    return _with_named_volume(found), tuple(notes)
+
+
+def _with_named_volume(found: Found) -> dict[KeyPath, Setting]:
+    """Give what is set for the model volume of any name to the one that there is."""
+    named = {path: setting for path, setting in found.items() if path[:2] != ("volumes", MODEL_VOLUME)}
+    name = _model_name(named)
+    for path in sorted(found.keys() - named.keys()):
+        own = ("volumes", name, path[2])
+        if own not in named or named[own].origin.source.rank < found[path].origin.source.rank:
+            named[own] = found[path]
+    return named
 
 
 def _counting(tested: Found, base: Found, notes: list[str]) -> dict[KeyPath, Setting]:

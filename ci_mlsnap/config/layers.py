@@ -21,6 +21,10 @@ from ci_mlsnap.errors import ConfigLevel
 TOKEN_VARIABLES = "MLSNAP_GITHUB_TOKEN or GITHUB_TOKEN"  # noqa: S105 - names of variables, no secret
 
 
+MODEL_VOLUME = "*"
+"""Stands in a CI's input for the name of the model volume, which only the other sources say."""
+
+
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """A value of its final type, and where it was read."""
 
@@ -168,7 +172,7 @@ def from_texts(source: Source, values: Iterable[tuple[KeyPath, str, str]]) -> Op
         if text:
             origin = Origin(source=source, place=place)
             before = len(gathering.problems)
-            if len(path) == 3:
+            if len(path) == 3 and path[1] != MODEL_VOLUME:
                 gathering.named(path[:2], {path[2]: text}, origin)
             if len(gathering.problems) == before:
                 gathering.put(path, text, origin, as_text=True)

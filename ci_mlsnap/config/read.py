@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from ci_mlsnap.config import keys
@@ -43,7 +43,7 @@ def load_layers(
     environ: Mapping[str, str],
     in_ci: bool,
     git_config: Mapping[str, str] | None = None,
-    inputs: Mapping[str, str] | None = None,
+    inputs: Iterable[tuple[str, str, str]] = (),
     flags: Mapping[str, object] | None = None,
     site: Path = SITE_FILE,
 ) -> tuple[Layer, ...]:
@@ -52,7 +52,8 @@ def load_layers(
     `repository` gives the files of the commit that decides: the pushed one, a change request's base, or by
     hand the work tree; `tested` those of a change request's own commit. `git_config` has names such as
     `mlsnap.lease.wait`, and is not used in CI, where a job before this one could have written it. `inputs` are
-    the CI's texts and `flags` the command line's values, by keys such as `train.timeout`.
+    the CI's, each a key such as `train.timeout`, a text and how messages name it; `flags` the command line's
+    values by such keys.
     Raises `ConfigInvalid` for a file that cannot be read at all.
     """
     layers: list[Layer] = [read_repository(repository)]
@@ -60,7 +61,7 @@ def load_layers(
         layers.append(read_tested(tested))
     if not in_ci:
         layers.append(parse_git_config(git_config or {}))
-    layers += [parse_environment(environ), parse_inputs(inputs or {}), parse_flags(flags or {})]
+    layers += [parse_environment(environ), parse_inputs(inputs), parse_flags(flags or {})]
     return (*layers, read_site(site))
 
 
@@ -114,9 +115,10 @@ def parse_git_config(values: Mapping[str, str]) -> OperatorLayer:
     return from_texts(Source.GIT_CONFIG, [(_path_of_git(name), text, f"git config {name}") for name, text in ours])
 
 
-def parse_inputs(values: Mapping[str, str]) -> OperatorLayer:
-    """Take the CI's inputs, by keys with dots."""
-    return from_texts(Source.CI_INPUT, [(_path_of(name), text, f"input {name}") for name, text in values.items()])
+def parse_inputs(values: Iterable[tuple[str, str, str]]) -> OperatorLayer:
+    """Take the CI's inputs: a key with dots, a text, and how messages name the input. `volumes.*` is the model
+    volume, whatever its name."""
+    return from_texts(Source.CI_INPUT, [(_path_of(key), text, name) for key, text, name in values])
 
 
 def parse_flags(values: Mapping[str, object]) -> OperatorLayer:

@@ -60,7 +60,7 @@ def settings_from(tmp_path: Path) -> SettingsFrom:
             environ=environ or {},
             in_ci=in_ci,
             git_config=git_config,
-            inputs=inputs,
+            inputs=[(key, text, f"input {key}") for key, text in (inputs or {}).items()],
             flags=flags,
             site=site_file,
         )
