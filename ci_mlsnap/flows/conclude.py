@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -50,12 +49,11 @@ _CAN_BE_MENDED = (StorageFailed, StorageUnknown, WriterUnsettled)
 """What leaves the run open with its trained files, so that `conclude` can be run again."""
 
 
-@dataclass
-class _Clockwork:
+class _Clockwork(msgspec.Struct):
     """Seconds by step, for the record."""
 
-    steps: dict[str, float] = field(default_factory=dict)
-    since: float = field(default_factory=time.monotonic)
+    steps: dict[str, float] = msgspec.field(default_factory=dict)
+    since: float = msgspec.field(default_factory=time.monotonic)
 
     def lap(self, name: str) -> float:
         now = time.monotonic()

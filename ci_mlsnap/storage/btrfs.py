@@ -10,8 +10,9 @@ import os
 import stat
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Inventory, inventory_of
 from ci_mlsnap.durable.atomic import follow_folder, fsync_folder, make_folder
@@ -34,8 +35,7 @@ from ci_mlsnap.trees.walk import Found
 _NOT_ALLOWED = {errno.EPERM, errno.EACCES, errno.EXDEV, errno.EINVAL}
 
 
-@dataclass(frozen=True, kw_only=True)
-class BtrfsWay:
+class BtrfsWay(msgspec.Struct, frozen=True, kw_only=True):
     """Freeze by a subvolume's snapshot. `racy_seconds`: see `CopyWay`; btrfs keeps times to the kernel's tick."""
 
     store: Store
@@ -173,12 +173,11 @@ class BtrfsWay:
         remove_tree(tree)
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True):
     """Tells the content of a file that is as it is remembered, and notes those with rights of their own."""
 
     lines: Remembered
-    privileged: list[bytes] = field(default_factory=list)
+    privileged: list[bytes] = msgspec.field(default_factory=list)
 
     def __call__(self, found: Found) -> str:
         if is_privileged(found.parent, found.name):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from ci_mlsnap.storage.btrfs import BtrfsWay
 from ci_mlsnap.storage.copy import CopyWay

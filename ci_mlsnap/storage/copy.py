@@ -9,8 +9,9 @@ import os
 import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Inventory, inventory_of
 from ci_mlsnap.durable.atomic import make_folder
@@ -36,8 +37,7 @@ from ci_mlsnap.trees.remove import nothing_left_of, remove_tree
 from ci_mlsnap.trees.syncfs import sync_file_system
 
 
-@dataclass(frozen=True, kw_only=True)
-class CopyWay:
+class CopyWay(msgspec.Struct, frozen=True, kw_only=True):
     """Freeze by copying what changed. `racy_seconds`: how young a change must be for its time to be doubted.
 
     `frozen` has the facts of what this process froze and did not seal yet, by the tree's name.
@@ -50,7 +50,7 @@ class CopyWay:
     enforced_read_only: bool = False
     shares: bool = False
     why: str = "works on any file system; the time grows with what changed, so it is not instant"
-    frozen: dict[str, Objects] = field(default_factory=dict)
+    frozen: dict[str, Objects] = msgspec.field(default_factory=dict)
 
     def freeze(self, source: Path, partial: Path, *, parent: Parent | None, full: bool, inventory: bool) -> Taken:
         """See `Way.freeze`."""

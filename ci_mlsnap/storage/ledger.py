@@ -6,9 +6,10 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.durable import lines
@@ -21,36 +22,33 @@ UNKNOWN = (KeyError, TypeError, ValueError, AttributeError)
 """What `add_up` raises for what is no line of a ledger."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Publication:
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot we published: its marker, and its manifest file's size, times and inode when sealed."""
 
     marker: Marker
     manifest_facts: tuple[int, ...]
 
 
-@dataclass(kw_only=True)
-class Book:
+class Book(msgspec.Struct, kw_only=True):
     """What the ledger's lines add up to. `present` has what was published and neither pruned nor deleted since,
     `seen` what is known to have stood under its name, `adopted` what a rebuild found without a line about it.
     `sequence` is the highest number that a version had."""
 
-    present: dict[str, Publication] = field(default_factory=dict)
-    pruned: dict[str, Publication] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
-    used: dict[str, None] = field(default_factory=dict)
-    adopted: set[str] = field(default_factory=set)
+    present: dict[str, Publication] = msgspec.field(default_factory=dict)
+    pruned: dict[str, Publication] = msgspec.field(default_factory=dict)
+    seen: set[str] = msgspec.field(default_factory=set)
+    used: dict[str, None] = msgspec.field(default_factory=dict)
+    adopted: set[str] = msgspec.field(default_factory=set)
     sequence: int = 0
-    deleted: set[str] = field(default_factory=set)
-    holds: dict[str, dict[str, None]] = field(default_factory=dict)
+    deleted: set[str] = msgspec.field(default_factory=set)
+    holds: dict[str, dict[str, None]] = msgspec.field(default_factory=dict)
 
 
 _last_read: dict[Path, tuple[bytes, Book]] = {}
 """What each ledger's content came to: listing a thousand versions looks at it for each of them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ledger:
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger file. Whoever appends holds the store lock.
 
     `twin` is a second name of the same file, out of the way of whoever clears the state away: what is held, and

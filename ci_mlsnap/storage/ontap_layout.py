@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -37,8 +36,7 @@ class FrozenRecord(msgspec.Struct, frozen=True, kw_only=True):
     lines: dict[bytes, bytes]
 
 
-@dataclass(frozen=True, kw_only=True)
-class OntapStore(Store):
+class OntapStore(Store, frozen=True, kw_only=True):
     """The places of one volume: state below `root`, snapshots where the storage shows them."""
 
     volume: Path

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ci_mlsnap.domain.names import Marker, SnapshotName
@@ -29,8 +28,7 @@ def unknown(marker: Marker) -> Publication:
     return Publication(marker=marker, manifest_facts=())
 
 
-@dataclass(frozen=True, kw_only=True)
-class OntapShelf(Shelf):
+class OntapShelf(Shelf, frozen=True, kw_only=True):
     """The snapshots of one volume. Whoever writes holds the store lock. `natives` is None without a login.
 
     `owner` is the project and the model that the volume belongs to, `patience` how long the mount may be behind.

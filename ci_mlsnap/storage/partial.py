@@ -7,8 +7,9 @@ import os
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.parts import entries_of, folders_above, outermost
@@ -60,8 +61,7 @@ def sync_parts(snapshot: Path, live: Path, entries: Sequence[Entry], paths: Sequ
 # -- the folders above ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Above:
+class _Above(msgspec.Struct, frozen=True, kw_only=True):
     """A folder on the way to a part, as it was found; `mode` is None for one that is missing."""
 
     path: bytes
@@ -171,12 +171,11 @@ def _make(snapshot: Path, live: Path, wanted: Sequence[Entry], missing: Sequence
     return len(wrong)
 
 
-@dataclass(frozen=True)
-class _Looking:
+class _Looking(msgspec.Struct, frozen=True):
     """Holds single things of a live tree against their entries."""
 
     target: Folders
-    leaders: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    leaders: dict[bytes, tuple[int, int]] = msgspec.field(default_factory=dict)
 
     def differing(self, entries: Sequence[Entry], *, read: bool = True) -> set[bytes]:
         """Give the paths of those that are not what they should be; of folders only those that are missing."""

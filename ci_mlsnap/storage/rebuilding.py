@@ -11,9 +11,10 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import MANIFEST_PATH, ManifestHeader, decode
 from ci_mlsnap.domain.names import Marker, SnapshotName
@@ -32,8 +33,7 @@ UNTOLD = "which snapshots were held, and the names of those that were deleted"
 """What manifests alone do not say."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
     """What a ledger says: its lines that can be read, how many cannot, and whether it is whole."""
 
     payloads: list[Line]
@@ -41,8 +41,7 @@ class _Known:
     whole: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot that no line tells of, and is ours by its manifest; `pruned` when it lies in the trash."""
 
     marker: Marker
@@ -55,16 +54,14 @@ class _Found:
         yield {"op": "prune" if self.pruned else "seen", "name": str(self.marker.name)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Sorted:
+class _Sorted(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in the store and no line tells of."""
 
-    ours: list[_Found] = field(default_factory=list)
-    refused: list[tuple[str, str]] = field(default_factory=list)
+    ours: list[_Found] = msgspec.field(default_factory=list)
+    refused: list[tuple[str, str]] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rebuilding:
+class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
     """The rebuilding of one store, of the volume at `path`."""
 
     shelf: Shelf

@@ -10,8 +10,9 @@ import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Inventory, inventory_of
 from ci_mlsnap.durable.atomic import make_folder
@@ -32,8 +33,7 @@ from ci_mlsnap.trees.walk import Found
 READ_ONLY = 0o555
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReflinkWay:
+class ReflinkWay(msgspec.Struct, frozen=True, kw_only=True):
     """Freeze by sharing each file's blocks. `racy_seconds`: see `CopyWay`."""
 
     store: Store

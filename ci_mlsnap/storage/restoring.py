@@ -7,9 +7,10 @@ import os
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.durable.atomic import fsync_folder
@@ -29,8 +30,7 @@ from ci_mlsnap.trees.syncfs import sync_file_system
 _NO_EXCHANGE = {errno.EXDEV, errno.EBUSY, errno.EINVAL, errno.ENOSYS, errno.EACCES, errno.EPERM}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Restoring:
+class Restoring(msgspec.Struct, frozen=True, kw_only=True):
     """Restores and clones of one store. `entries` are None for a version whose contents were not inventoried."""
 
     store: Store

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,8 +17,7 @@ from ci_mlsnap.errors import StorageFailed
 from ci_mlsnap.trees.subvolume import Subvolume
 
 
-@dataclass(frozen=True, kw_only=True)
-class SealedTrees:
+class SealedTrees(msgspec.Struct, frozen=True, kw_only=True):
     """The trees of one store. Writing that fails is no failure."""
 
     state: Path

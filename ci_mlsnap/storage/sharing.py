@@ -10,9 +10,10 @@ import os
 from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.errors import MlsnapError
@@ -34,14 +35,13 @@ MOST_LINKS = 60_000
 """ext4 gives a file at most 65,000 names."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What a walk of the source saw: every thing's facts in the walk's order (a number each), the files that
     equal the parent's, and the hard-link groups by inode."""
 
-    facts: array[int] = field(default_factory=lambda: array("q"))
-    equal: dict[bytes, KnownFile] = field(default_factory=dict)
-    groups: dict[int, list[bytes]] = field(default_factory=dict)
+    facts: array[int] = msgspec.field(default_factory=lambda: array("q"))
+    equal: dict[bytes, KnownFile] = msgspec.field(default_factory=dict)
+    groups: dict[int, list[bytes]] = msgspec.field(default_factory=dict)
 
 
 class Shared(Mapping[bytes, Reuse]):

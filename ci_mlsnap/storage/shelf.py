@@ -11,8 +11,9 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import MANIFEST_PATH, Manifest, ManifestHeader, decode, decode_header, encode
 from ci_mlsnap.domain.names import Marker, SnapshotName
@@ -37,8 +38,7 @@ UNFINISHED = (".partial-", ".trash-", PRUNED)
 """How names begin of what is no snapshot, or no more: not listed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shelf:
+class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     """The snapshots of one store. Whoever writes holds the store lock."""
 
     store: Store

@@ -11,8 +11,9 @@ import stat
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.durable.faults import shown, storage_errors
@@ -67,8 +68,7 @@ def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry], *, state: Pa
     return removed + len(wrong)
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(msgspec.Struct, frozen=True):
     """What the stat cache remembers of a file."""
 
     line: bytes
@@ -175,8 +175,7 @@ def open_up(folder: int) -> None:
 # -- making --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Writing:
+class Writing(msgspec.Struct, frozen=True, kw_only=True):
     """Puts things from a snapshot into a live tree, relative to open folders."""
 
     source: Folders

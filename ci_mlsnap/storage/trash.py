@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.durable.atomic import fsync_folder
@@ -22,8 +23,7 @@ from ci_mlsnap.storage.shelf import Shelf, foreign_at
 from ci_mlsnap.trees.exchange import rename_without_replacing
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trash:
+class Trash(msgspec.Struct, frozen=True, kw_only=True):
     """The trash of one store. Whoever writes holds the store lock."""
 
     shelf: Shelf

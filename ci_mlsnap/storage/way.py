@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from ci_mlsnap.domain.manifest import Entry, Inventory
 
@@ -13,16 +14,14 @@ Entries = Callable[[], Sequence[Entry]]
 """Reads a manifest's entries, of which there may be many; a way that need not look at files never calls it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parent:
+class Parent(msgspec.Struct, frozen=True, kw_only=True):
     """The version whose unchanged files may be shared: where it stands and what it holds."""
 
     root: Path
     entries: Entries
 
 
-@dataclass(frozen=True, kw_only=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """What a freeze made: its entries, how many bytes were written anew, and the source's state (`Way.state_of`)
     at that instant, empty where that is not known."""
 

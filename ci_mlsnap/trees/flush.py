@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from ci_mlsnap.durable.faults import shown
 from ci_mlsnap.errors import MlsnapError
@@ -23,14 +24,13 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 _PROBLEMS_KEPT = 10
 
 
-@dataclass(kw_only=True)
-class Flushed:
+class Flushed(msgspec.Struct, kw_only=True):
     """What was made durable, and what could not be: a count, and the first ones for people."""
 
     files: int = 0
     folders: int = 0
     errors: int = 0
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = msgspec.field(default_factory=list)
 
     def add(self, other: Flushed) -> None:
         """Count what was made durable of another tree too."""

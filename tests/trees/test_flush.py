@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 
 from ci_mlsnap.errors import MlsnapError, TreeUnsupported, VolumeMissing
 from ci_mlsnap.trees import flush
@@ -83,7 +84,7 @@ def test_what_another_user_closed_is_left_to_the_file_system(as_user: AsUser, op
     (open_folder / "locked").mkdir(mode=0o700)
     (open_folder / "open").write_text("x")
     (open_folder / "open").chmod(0o644)
-    done = as_user(12001, lambda: vars(flush_tree(open_folder)))
+    done = as_user(12001, lambda: asdict(flush_tree(open_folder)))
     assert (done["files"], done["errors"], done["problems"]) == (1, 0, [])
 
 
