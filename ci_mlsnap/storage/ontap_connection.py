@@ -20,8 +20,7 @@ from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.errors import ConfigInvalid, StorageUnreachable, StorageUntrusted
 from ci_mlsnap.storage.ontap_endpoint import Endpoint
 from ci_mlsnap.storage.ontap_errors import Unclear
-
-Json = Mapping[str, Any]
+from ci_mlsnap.storage.ontap_requests import Json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ci_mlsnap.domain.names import Marker
-from ci_mlsnap.storage.ontap_api import NativeSnapshot, OntapApi, settled
+from ci_mlsnap.storage.ontap_api import NativeSnapshot, OntapApi
 from ci_mlsnap.storage.ontap_errors import Absent
+from ci_mlsnap.storage.ontap_requests import settled
 
 _LONG_AGO = float("-inf")
 

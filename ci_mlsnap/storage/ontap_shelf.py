@@ -16,10 +16,11 @@ from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.errors import MlsnapError, NoSuchVersion, StorageFailed, StorageUnknown
 from ci_mlsnap.ports import Snapshot
 from ci_mlsnap.storage.ledger import Book, Publication
-from ci_mlsnap.storage.ontap_api import NativeSnapshot, Patience
+from ci_mlsnap.storage.ontap_api import NativeSnapshot
 from ci_mlsnap.storage.ontap_errors import Taken
 from ci_mlsnap.storage.ontap_layout import PRUNED, OntapStore
 from ci_mlsnap.storage.ontap_natives import Natives
+from ci_mlsnap.storage.ontap_requests import Patience
 from ci_mlsnap.storage.shelf import Shelf, foreign_at
 
 

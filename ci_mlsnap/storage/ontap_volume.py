@@ -67,7 +67,7 @@ def _filters(path: Path, named: str) -> tuple[dict[str, str], str]:
             safe="nothing was changed",
             hint="mount the volume there, or set `volume` to its name or UUID",
         )
-    return {"nas_path": junction}, f"at the junction {junction}"
+    return {"nas__path": junction}, f"at the junction {junction}"
 
 
 def _mounted_junction(path: Path) -> str:

@@ -18,6 +18,7 @@ from ci_mlsnap.errors import LiveTreeChanged
 from ci_mlsnap.storage.modes import by_path, is_privileged
 from ci_mlsnap.storage.sync import (
     LEFT_BESIDE,
+    Putting,
     Writing,
     clear,
     fits,
@@ -33,7 +34,14 @@ from ci_mlsnap.trees.syncfs import sync_file_system
 _NO_FOLDER = {errno.ENOTDIR, errno.ELOOP}
 
 
-def sync_parts(snapshot: Path, live: Path, entries: Sequence[Entry], paths: Sequence[bytes]) -> int:
+def sync_parts(
+    snapshot: Path,
+    live: Path,
+    entries: Sequence[Entry],
+    paths: Sequence[bytes],
+    *,
+    storage: Putting | None = None,
+) -> int:
     """Make what is at these paths equal to a snapshot of which these are the entries; give the number of changes.
 
     A folder comes back as a whole: what the snapshot has not is removed from it. A folder above keeps its mode,
@@ -47,7 +55,7 @@ def sync_parts(snapshot: Path, live: Path, entries: Sequence[Entry], paths: Sequ
         try:
             _sweep(live, above)
             removed = _clear(live, wanted, parts)
-            wrong = _make(snapshot, live, wanted, _missing_above(above, entries))
+            wrong = _make(snapshot, live, wanted, _missing_above(above, entries), storage)
         finally:
             _give_back(live, above, entries)
         sync_file_system(live)
@@ -156,11 +164,13 @@ def _clear(live: Path, wanted: Sequence[Entry], parts: Sequence[bytes]) -> int:
         return clear(folders, known, waiting)
 
 
-def _make(snapshot: Path, live: Path, wanted: Sequence[Entry], missing: Sequence[Entry]) -> int:
+def _make(
+    snapshot: Path, live: Path, wanted: Sequence[Entry], missing: Sequence[Entry], storage: Putting | None
+) -> int:
     with Folders(live) as target:
         wrong = with_groups(_Looking(target).differing(wanted), wanted)
     with Folders(snapshot) as source, Folders(live) as target:
-        writing = Writing(source=source, target=target)
+        writing = Writing(source=source, target=target, storage=storage)
         for entry in (*missing, *(entry for entry in wanted if entry.path in wrong)):
             open_up(target.at(entry.path.rpartition(b"/")[0]))
             writing.make(entry)

@@ -5,13 +5,15 @@ A reader may see files of both versions meanwhile. Interrupted, it is run again 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -37,11 +39,30 @@ LEFT_BESIDE = re.compile(rb"\.mlsnap-[0-9a-f]{16}")
 RACY_SECONDS = 2.0
 """How young a change must be for its time to be doubted, where a file system has coarse ones."""
 
+_SAMPLE = 64 * 2**10
+"""How many bytes are compared of a file that the storage put in place, at its start, middle and end."""
 
-def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry], *, state: Path, full: bool = False) -> int:
+
+class Putting(Protocol):
+    """A storage that can put files from a snapshot into the live tree itself."""
+
+    def put(self, entry: Entry, place: bytes) -> bool:
+        """Put the entry's content at a free place in the live tree; false where it did not. Never raises."""
+
+
+def sync_tree(
+    snapshot: Path,
+    live: Path,
+    entries: Sequence[Entry],
+    *,
+    state: Path,
+    full: bool = False,
+    storage: Putting | None = None,
+) -> int:
     """Make the live tree equal to a snapshot of which these are the entries; give the number of changed things.
 
     A live file that is as the stat cache in `state` remembers it is not read, unless all are to be in `full`.
+    What the `storage` can put in place itself is not copied.
     Raises `LateWriter` when the live tree is not equal in the end, `IntegrityDamage`, `StorageFailed`.
     """
     youngest = time.time_ns() - int(RACY_SECONDS * 1e9)
@@ -52,7 +73,7 @@ def sync_tree(snapshot: Path, live: Path, entries: Sequence[Entry], *, state: Pa
         found = differences(live, entries, known=known)
         wrong = with_groups({*found.changed, *found.removed, *privileged(live, entries)}, entries)
         with Folders(snapshot) as source, Folders(live) as target:
-            writing = Writing(source=source, target=target)
+            writing = Writing(source=source, target=target, storage=storage)
             for entry in entries:  # in path order: each folder comes before what is in it
                 if entry.path in wrong:
                     writing.make(entry)
@@ -180,6 +201,7 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
 
     source: Folders
     target: Folders
+    storage: Putting | None = None
 
     def make(self, entry: Entry) -> None:
         """Put one thing in place; a folder gets its facts when all is in it."""
@@ -189,9 +211,25 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=folder)
             return
+        if not self._is_put(entry, folder):
+            self._replace(entry, folder, self._make_beside)
+
+    def _is_put(self, entry: Entry, folder: int) -> bool:
+        """Let the storage put a file in place; whatever else it does is no harm, for the file is copied then."""
+        if self.storage is None or entry.kind != "file" or entry.same_as:
+            return False
+        try:
+            self._replace(entry, folder, self._put)
+        except OSError:
+            return False
+        return True
+
+    def _replace(self, entry: Entry, folder: int, make: Callable[[Entry, bytes, int], None]) -> None:
+        """Make something beside its place, and put it there."""
+        name = entry.path.rpartition(b"/")[2]
         beside = f".mlsnap-{new_token()}".encode()  # see `LEFT_BESIDE`
         try:
-            self._make_beside(entry, beside, folder)
+            make(entry, beside, folder)
             # Both names of one inode: rename would do nothing and leave the name beside.
             os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
         finally:
@@ -231,9 +269,35 @@ class Writing(msgspec.Struct, frozen=True, kw_only=True):
         finally:
             os.close(stored)
 
+    def _put(self, entry: Entry, beside: bytes, folder: int) -> None:
+        """Have the storage do it, and look whether it did. Raises `OSError`."""
+        above, _, name = entry.path.rpartition(b"/")
+        if self.storage is None or not self.storage.put(entry, above + b"/" + beside if above else beside):
+            raise FileNotFoundError(errno.ENOENT, "the storage puts no such file in place")
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        made = os.open(beside, flags, dir_fd=folder)
+        try:
+            stored = os.open(name, flags, dir_fd=self.source.at(above))
+            try:
+                if not _is_alike(made, stored, entry.size):
+                    raise OSError(errno.EIO, "the storage put something else in place")
+            finally:
+                os.close(stored)
+            _set_facts(made, entry)
+        finally:
+            os.close(made)
+
     def finish_folder(self, entry: Entry) -> None:
         """Give a folder its facts, once nothing in it changes any more."""
         _set_facts(self.target.at(entry.path), entry)
+
+
+def _is_alike(made: int, stored: int, size: int) -> bool:
+    found = os.fstat(made)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or found.st_size != size:
+        return False
+    offsets = {0, max(0, size // 2 - _SAMPLE), max(0, size - _SAMPLE)}
+    return all(os.pread(made, _SAMPLE, at) == os.pread(stored, _SAMPLE, at) for at in offsets)
 
 
 def _set_facts(made: int, entry: Entry) -> None:

@@ -14,8 +14,9 @@ from ci_mlsnap.domain.manifest import Manifest
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.ports import Frozen, Snapshot
 from ci_mlsnap.storage.ontap import OntapDriver
-from ci_mlsnap.storage.ontap_api import Patience
 from ci_mlsnap.storage.ontap_endpoint import Endpoint
+from ci_mlsnap.storage.ontap_file_clones import LARGE
+from ci_mlsnap.storage.ontap_requests import Patience
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, manifest_of, marker_of, write
 from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Volume
@@ -57,6 +58,7 @@ def driver_of(
     endpoint: Endpoint | None = None,
     patience: Patience = QUICK,
     named: str = "models",
+    large: int = LARGE,
 ) -> OntapDriver:
     """Open the driver of a volume where it is mounted."""
     return OntapDriver(
@@ -66,6 +68,7 @@ def driver_of(
         endpoint=endpoint or endpoint_of(emulator),
         volume=named,
         patience=patience,
+        large=large,
     )
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from ci_mlsnap.errors import ConfigInvalid, MlsnapError, StorageAuth, StorageUnreachable, StorageUntrusted
-from ci_mlsnap.storage.ontap_api import OntapApi, Patience
+from ci_mlsnap.storage.ontap_api import OntapApi
 from ci_mlsnap.storage.ontap_endpoint import Endpoint
+from ci_mlsnap.storage.ontap_requests import Patience
 from tests.ontap.emulator.access import ADMIN, VSADMIN, Account
 from tests.ontap.emulator.faults import BROKEN, LOGIN_PAGE, LOST_ANSWER, TOO_MANY, TRUNCATED, UNAVAILABLE, Fault
 from tests.ontap.emulator.server import Emulator

@@ -93,8 +93,8 @@ def test_where_nothing_shows_what_came_of_it_the_outcome_is_unknown_and_the_next
     frozen = filled(driver, live)
     emulator.faults.next(fault, on=POSTED)
     if fault.kind == "hang":
-        driver._cluster.patience = HASTY.__class__(looking=5.0, between=0.01, timeouts=(5.0, 0.3))
-        driver._cluster.__dict__.pop("_connection", None)
+        driver._home.cluster.patience = HASTY.__class__(looking=5.0, between=0.01, timeouts=(5.0, 0.3))
+        driver._home.cluster.__dict__.pop("_connection", None)
     with pytest.raises(StorageUnknown):
         sealed(driver, frozen)
     assert posts(emulator) == 0  # none that was obeyed, and none was sent a second time
