@@ -31,8 +31,9 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """One input. It stands for a configuration `key`, for a command-line `option` (a flag where `flag` says so),
-    or for an environment `variable`, under which it is then handed over.
+    """One input. It stands for a configuration `key`, for a command-line `option` (a flag where `flag` says so, an
+    argument where it has no dashes), or for an environment `variable`, under which it is then handed over. The
+    `parameter` is the option's name in the program, where that is another one.
 
     `commands` take it, of which each is a step of the CI.
     """
@@ -42,6 +43,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[str, ...]
     key: str = ""
     option: str = ""
+    parameter: str = ""
     flag: bool = False
     variable: str = ""
 
@@ -166,6 +168,41 @@ INPUTS: tuple[Input, ...] = (
         text="The output `plan` of `begin`: the run that is meant, and nothing else, is gone on with.",
     ),
     Input(
+        name="run",
+        option="--run",
+        commands=("train", "conclude", "finish"),
+        text="The output `run` of `begin`, where that was a step of another job.",
+    ),
+    Input(
+        name="revision",
+        option="REVISION",
+        commands=("restore", "promote"),
+        text="The commit, tag or branch whose version is meant.",
+    ),
+    Input(
+        name="to",
+        option="--to",
+        commands=("restore",),
+        text="A new folder for a copy to write to; without it the live tree or the view is brought back.",
+    ),
+    Input(
+        name="nearest",
+        option="--nearest",
+        flag=True,
+        commands=("restore",),
+        text="`true` takes the nearest ancestor's version when there is no other.",
+    ),
+    Input(
+        name="before",
+        option="A",
+        parameter="before",
+        commands=("diff",),
+        text="The version to compare with; its baseline when not given.",
+    ),
+    Input(name="after", option="B", parameter="after", commands=("diff",), text="The version that is compared."),
+    Input(name="channel", option="CHANNEL", commands=("promote",), text="The channel, such as `production`."),
+    Input(name="reason", option="--reason", commands=("promote",), text="Why; it is written to the ledger."),
+    Input(
         name="token",
         variable="MLSNAP_GITHUB_TOKEN",
         commands=(*PHASES, "publish"),
@@ -224,6 +261,21 @@ INPUTS: tuple[Input, ...] = (
 )
 
 
+OUTPUTS: dict[str, str] = {
+    "conclusion": "`good`, `gate-missed`, `failed`, `cancelled`, `reused` or `nothing`.",
+    "sha": "The commit that was trained, or that a version answered for.",
+    "snapshot-name": "The snapshot's name; empty where there is none.",
+    "snapshot-path": "Where its files can be read.",
+    "manifest-digest": "The SHA-256 of its manifest.",
+    "gate": "`good` or `missed`; empty where nothing was judged.",
+    "metrics": "The metrics as a JSON object.",
+    "reused": "`true` where nothing was trained because a version answers for the commit.",
+    "queued": "The commit statuses that could not be sent yet, with commas.",
+    "result": "The whole record as JSON.",
+}
+"""What a run hands on to later steps, and what that is. Each is set in every case."""
+
+
 def given_settings(environ: Mapping[str, str], command: str = "") -> Iterator[tuple[str, str, str]]:
     """Give the inputs that are settings, or those that a command takes: key, text, and how messages name it."""
     for one in INPUTS:
@@ -242,7 +294,8 @@ def given_options(environ: Mapping[str, str]) -> dict[str, Any]:
     for one in INPUTS:
         text = environ.get(one.handed_over_as, "").strip()
         if one.option and text:
-            parameter, value = one.option.strip("-").replace("-", "_").lower(), _value(one, text)
+            parameter = one.parameter or one.option.strip("-").replace("-", "_").lower()
+            value = _value(one, text)
             for command in one.commands:
                 given.setdefault(command, {})[parameter] = value
             if one.option == PROJECT:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON on stdout.")
 plan_option = click.option("--plan", metavar="DIGEST", help="The plan's digest, as `begin` printed it.")
+
+run_option = click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    help="Where the run of --plan is, as `begin` of another job said in its output `run`.",
+)
 
 
 def open_here(ctx: click.Context, *, ephemeral: bool = False, moved: bool = False) -> Project:

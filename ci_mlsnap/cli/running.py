@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ci_mlsnap.cli.options import hands_here, json_option, open_here, plan_option, stop_signals
+from ci_mlsnap.cli.options import hands_here, json_option, open_here, plan_option, run_option, stop_signals
 from ci_mlsnap.cli.printing import emit_json, printable
 from ci_mlsnap.errors import ExitCode
 
@@ -87,9 +88,11 @@ def begin(
     with stop_signals() as stop:
         begun = flow.begin_planned(project, request, stop=stop)
     action = begun.plan.action
-    project.hands.build.output({"plan": begun.digest, "action": action})
+    where = str(begun.run.folder) if begun.run else ""
+    facts = {"plan": begun.digest, "action": action, "run": where}
+    project.hands.build.output(facts)
     if as_json:
-        emit_json({"plan": begun.digest, "action": action})
+        emit_json(facts)
     else:
         click.echo(begun.digest)
     return ExitCode.DONE
@@ -97,19 +100,24 @@ def begin(
 
 @click.command()
 @plan_option
+@run_option
 @click.pass_context
-def train(ctx: click.Context, plan: str | None) -> int:
+def train(ctx: click.Context, plan: str | None, run: Path | None) -> int:
     """Run the training command of the open run; give it no secrets."""
     from ci_mlsnap.flows import leases
+    from ci_mlsnap.flows.handing_over import require_checkout, take_over
     from ci_mlsnap.flows.train import train as flow
-    from ci_mlsnap.services import driver_of
+    from ci_mlsnap.services import driver_of, find_place
     from ci_mlsnap.state import pointers
 
     hands = hands_here(ctx, secrets=False)
+    take_over(hands, run, plan)
     open_run = pointers.find(hands.pointers, digest=plan)
     if open_run is None or open_run.plan.action != "train":
         click.echo("mlsnap: nothing to train", err=True)
         return ExitCode.DONE
+    if run is not None:
+        require_checkout(open_run.plan, lambda top: find_place(top)[0])
     with stop_signals() as stop, leases.renewed(hands, driver_of(hands, open_run.plan), open_run.run_id):
         flow(hands, open_run, stop)
     return ExitCode.DONE
@@ -117,16 +125,19 @@ def train(ctx: click.Context, plan: str | None) -> int:
 
 @click.command()
 @plan_option
+@run_option
 @json_option
 @click.pass_context
-def conclude(ctx: click.Context, plan: str | None, as_json: bool) -> int:
+def conclude(ctx: click.Context, plan: str | None, run: Path | None, as_json: bool) -> int:
     """Snapshot what was trained, judge it, publish it, and post the final status."""
     from ci_mlsnap.flows import leases
     from ci_mlsnap.flows.conclude import conclude as flow
+    from ci_mlsnap.flows.handing_over import take_over
     from ci_mlsnap.services import driver_of
     from ci_mlsnap.state import pointers
 
     hands = hands_here(ctx, secrets=True)
+    take_over(hands, run, plan)
     open_run = pointers.find(hands.pointers, digest=plan)
     if open_run is None:
         click.echo("mlsnap: nothing to conclude", err=True)
@@ -141,16 +152,19 @@ def conclude(ctx: click.Context, plan: str | None, as_json: bool) -> int:
 
 @click.command()
 @plan_option
+@run_option
 @click.pass_context
-def finish(ctx: click.Context, plan: str | None) -> int:
+def finish(ctx: click.Context, plan: str | None, run: Path | None) -> int:
     """End what a stopped or cancelled run left over; does nothing when runs ended in order."""
     from ci_mlsnap.flows.closing import identity_of
     from ci_mlsnap.flows.finish import finish as flow
+    from ci_mlsnap.flows.handing_over import take_over
     from ci_mlsnap.flows.tidying import tidy
     from ci_mlsnap.services import driver_of
     from ci_mlsnap.state import pointers
 
     hands = hands_here(ctx, secrets=True)
+    take_over(hands, run, plan)
     for open_run in pointers.all_open(hands.pointers, digest=plan):
         driver = driver_of(hands, open_run.plan)
         if flow(hands, driver, open_run) is not None:

@@ -29,6 +29,16 @@ def point_idle(folder: Path, digest: str) -> None:
     documents.write(folder / f"{digest}.json", _Pointer(run=""))
 
 
+def take_over(folder: Path, run: Path, digest: str) -> None:
+    """Let phases find here the run that another job of the build left there. Raises `UsageError`, `StorageFailed`.
+
+    Whether it is the one of this plan is found out when it is opened.
+    """
+    if _DIGEST.fullmatch(digest) is None:
+        raise _no_digest(digest)
+    documents.write(folder / f"{digest}.json", _Pointer(run=str(run.absolute())))
+
+
 def drop_idle(folder: Path) -> None:
     """Forget the plans that asked for nothing. Raises `StorageFailed`."""
     for path in sorted(folder.glob("*.json")):
@@ -71,7 +81,7 @@ def _is_idle(folder: Path) -> bool:
 
 def _of_plan(folder: Path, digest: str) -> Run | None:
     if _DIGEST.fullmatch(digest) is None:
-        raise UsageError(f"{digest[:80]!r} is no digest of a plan", hint="use the output `plan` of `mlsnap begin`")
+        raise _no_digest(digest)
     pointer = documents.read(folder / f"{digest}.json", _Pointer, way_out=_WAY_OUT)
     if pointer is None:
         _refuse_other_plans(folder, digest)
@@ -121,6 +131,10 @@ def _opened(pointer: _Pointer) -> list[Run]:
         return [Run.open(Path(pointer.run))]
     except NoSuchVersion:
         return []  # the run's folder is gone, and with it all that could be concluded
+
+
+def _no_digest(text: str) -> UsageError:
+    return UsageError(f"{text[:80]!r} is no digest of a plan", hint="use the output `plan` of `mlsnap begin`")
 
 
 def _none(which: str) -> NoSuchVersion:

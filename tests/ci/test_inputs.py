@@ -45,8 +45,11 @@ def test_every_input_stands_for_one_thing_that_there_is(one: object) -> None:
     for name in found.commands if found.option else ():
         command = program.get_command(click.Context(program), name)
         assert command is not None
-        flags = {flag for it in (*command.params, *program.params) for flag in it.opts}
-        assert found.option in flags, f"{name} has no {found.option}"
+        params = {flag: it.name for it in (*command.params, *program.params) for flag in it.opts}
+        spelled = found.option if found.option.startswith("-") else found.parameter or found.option.lower()
+        assert spelled in params, f"{name} has no {found.option}"
+        given = given_options({found.handed_over_as: "true"})[name]
+        assert given == {params[spelled]: True if found.flag else "true"}
 
 
 def test_no_name_is_there_twice() -> None:

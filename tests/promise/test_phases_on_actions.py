@@ -356,3 +356,66 @@ def until(work: Job, phase: str, *, kill_at: int = 0) -> Done:
         assert done.code == 0, done.text
         plan = plan or ["--plan", work.outputs()["plan"]]
     raise AssertionError(phase)
+
+
+# -- jobs of their own ---------------------------------------------------------------------------------
+
+
+def in_another_job(work: Job) -> Job:
+    """Give another job of the same run: it has a temporary folder of its own."""
+    folder = work.folder.with_name(work.folder.name + "-next")
+    (folder / "temp").mkdir(parents=True)
+    event = (work.folder / "event.json").read_text()
+    (folder / "event.json").write_text(event)
+    places = {"RUNNER_TEMP": str(folder / "temp"), "GITHUB_EVENT_PATH": str(folder / "event.json")}
+    return Job(stage=work.stage, environment={**work.environment, **places}, folder=folder)
+
+
+def test_training_and_concluding_may_be_jobs_of_their_own(stage: Stage) -> None:
+    sha = stage.repository.head()
+    first = job(stage, "push", push(stage))
+    plan = first.begin()
+    handed = ("--plan", plan, "--run", first.outputs()["run"])
+    second = in_another_job(first)
+    trained = second.step("train", *handed, secrets=False)
+    assert trained.code == 0, trained.text
+    third = in_another_job(second)
+    concluded = third.step("conclude", *handed, secrets=True)
+    assert concluded.code == 0, concluded.text
+    assert third.outputs()["snapshot-name"] == sha
+    assert third.step("finish", *handed, secrets=True).code == 0
+    assert stage.states(sha) == ["pending", "success"]
+    stage.require_truth()
+    stage.require_rest()
+
+
+def test_finish_of_another_job_ends_a_run_whose_training_never_came(stage: Stage) -> None:
+    sha = stage.repository.head()
+    first = job(stage, "push", push(stage))
+    plan = first.begin()
+    handed = ("--plan", plan, "--run", first.outputs()["run"])
+    finished = in_another_job(first).step("finish", *handed, secrets=True)
+    assert finished.code == 0, finished.text
+    assert stage.states(sha) == ["pending", "error"]
+    stage.require_rest()
+
+
+def test_a_run_of_another_job_is_taken_over_with_its_plan_only(stage: Stage) -> None:
+    first = job(stage, "push", push(stage))
+    plan = first.begin()
+    run = first.outputs()["run"]
+    second = in_another_job(first)
+    assert second.step("train", "--run", run, secrets=False).code == 2
+    assert second.step("train", "--run", run, "--plan", "f" * 64, secrets=False).code == 40
+    assert second.step("conclude", "--run", f"{run}-none", "--plan", plan, secrets=True).code == 44
+    assert second.step("train", "--run", run, "--plan", plan, secrets=False).code == 0
+
+
+def test_another_jobs_checkout_must_be_of_the_planned_commit(stage: Stage) -> None:
+    first = job(stage, "push", push(stage))
+    plan = first.begin()
+    handed = ("--plan", plan, "--run", first.outputs()["run"])
+    stage.another_commit("two")
+    refused = in_another_job(first).step("train", *handed, secrets=False)
+    assert refused.code == 40, refused.text
+    assert "check out the same commit" in refused.stderr
