@@ -17,16 +17,26 @@ _SIGNS = {"ok": ("ok", "green"), "note": ("--", "yellow"), "bad": ("no", "red")}
 @click.command()
 @click.option("--train", default="python train.py", show_default=True, help="The training command.")
 @click.option("--volume", default="models", show_default=True, help="The folder that holds the model.")
+@click.option("--github", is_flag=True, help="Also write a workflow of GitHub Actions.")
+@click.option("--action", metavar="OWNER/NAME@REF", help="With --github: where the action is, and which version.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and show it; write nothing.")
 @click.pass_context
-def init(ctx: click.Context, train: str, volume: str) -> int:
+def init(ctx: click.Context, /, *, train: str, volume: str, action: str | None, dry_run: bool, **ci: bool) -> int:
     """Write mlsnap.toml and ignore the model folder in git; changes no file that is there already."""
-    from ci_mlsnap.flows.init import init as flow
+    from ci_mlsnap.flows import init as flow
     from ci_mlsnap.services import find_place
 
     repository, folder = find_place(ctx.obj["project"] or "")
-    for wrote in flow(repository, folder, command=train, volume=volume):
-        click.echo(printable(f"{os.path.relpath(wrote.path, folder)} {wrote.what}"))
-    click.echo("next: commit these files, then `mlsnap doctor` and `mlsnap run`")
+    asked = [name for name, wanted in ci.items() if wanted]
+    place: dict[str, str] = {} if action is None else {"action": action}
+    for wrote in flow.init(repository, folder, command=train, volume=volume, ci=asked, dry_run=dry_run, **place):
+        would = dry_run and wrote.content is not None
+        done = "dry run: " if would else ""
+        click.echo(printable(f"{done}{os.path.relpath(wrote.path, folder)} {wrote.what}"))
+        for line in (wrote.content or b"").decode(errors="replace").splitlines() if would else ():
+            click.echo(printable(f"    {line}"))
+    if not dry_run:
+        click.echo("next: commit these files, then `mlsnap doctor` and `mlsnap run`")
     return ExitCode.DONE
 
 
