@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -140,6 +140,14 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     path: Path
     driver: Driver
+
+
+@runtime_checkable
+class StorageClones(Protocol):
+    """A driver some of whose clones are the storage's own things, which people see there and remove there."""
+
+    def clone_on_storage(self, destination: Path) -> str:
+        """Give the name that the storage has for the clone at a place; empty for a copy."""
 
 
 class Driver(Protocol):
@@ -312,6 +320,15 @@ class Driver(Protocol):
 
     def links(self, name: SnapshotName) -> Mapping[str, str]:
         """Places where a person can look at the snapshot, by label: `path`, and what else the storage has."""
+
+
+@runtime_checkable
+class Examinable(Protocol):
+    """A driver that can say more of its storage than `Driver.probe` does, for `doctor`."""
+
+    def examine(self) -> Iterator[Finding]:
+        """Look at the storage, and change nothing; a fault is a finding."""
+        ...
 
 
 # -- forge -------------------------------------------------------------------------------------------

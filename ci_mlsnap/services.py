@@ -39,11 +39,12 @@ from ci_mlsnap.ports import Build, Driver, Progress
 from ci_mlsnap.report.rendering import load_markdown
 from ci_mlsnap.report.summary import TEMPLATE as SUMMARY
 from ci_mlsnap.storage.layout import OWN
-from ci_mlsnap.storage.ontap_endpoint import PASSWORD, TOKEN, Endpoint
+from ci_mlsnap.storage.ontap_endpoint import PASSWORD, TOKEN, Endpoint, Wishes
 from ci_mlsnap.storage.registry import open_data_driver, open_driver, together
 from ci_mlsnap.training.harden import forbid_reading_this_process
 from ci_mlsnap.training.isolation import Isolation, choose_isolation
 
+_LOGIN = ("host", "port", "svm", "user", "certificate", "key", "ca", "fingerprint")
 TOKEN_VARIABLES = ("MLSNAP_GITHUB_TOKEN", "GITHUB_TOKEN")
 ProgressFor = Callable[[Build], Progress]
 
@@ -299,6 +300,7 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, ontap
         given: dict[str, Any] = {"ephemeral": site.ephemeral, "environ": site.environ}
         if it.driver == "ontap":
             given |= {"native": it.native, "endpoint": _endpoint(site.environ, ontap), "moved": site.moved}
+            given |= {"wishes": Wishes(clones=ontap.clones)}
         return open_driver(it.driver, place, store, it.name, **given)
 
     def open_volumes(volumes: Sequence[VolumePlan]) -> Driver:
@@ -331,7 +333,8 @@ def _endpoint(environ: Mapping[str, str], ontap: OntapSettings) -> Endpoint | No
         return None
     with suppress(OSError):  # as for the forge's token
         forbid_reading_this_process()
-    return Endpoint(password=password, token=token, **msgspec.structs.asdict(ontap))
+    login = {key: getattr(ontap, key) for key in _LOGIN}
+    return Endpoint(password=password, token=token, **login)
 
 
 def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:

@@ -154,11 +154,12 @@ def _tell(back: Back, as_json: bool) -> int:
                 "kept": kept,
                 "aside": aside,
                 "changed": back.moved is None or back.moved.way != "none",
+                "clone": back.clone or None,
             }
         )
         return ExitCode.DONE
     moved = (back.moved.way, back.moved.kept, back.moved.changed) if back.moved else None
     aside = str(back.moved.aside or "") if back.moved else ""
-    for line in back_lines(version, back.answer.how, back.place, moved, aside=aside):
+    for line in back_lines(version, back.answer.how, back.place, moved, aside=aside, clone=back.clone):
         click.echo(printable(line))
     return ExitCode.DONE

@@ -419,6 +419,15 @@ KEYS: tuple[Key, ...] = (
         example='ontap.fingerprint = "' + ":".join(["1B", "C4"] * 16) + '"',
     ),
     Key(
+        path=("ontap", "clones"),
+        level=Level.OPERATOR,
+        kind=kinds.PATH,
+        text="Where the namespace of the SVM, or a part of it, is mounted. `mlsnap restore --to` a folder below it has "
+        "the cluster make a clone that takes no time and no space, see [clones](ontap.md#clones).",
+        default="none: a version is copied",
+        example='ontap.clones = "/mnt/ml/clones"',
+    ),
+    Key(
         path=("forge", "url"),
         level=Level.OPERATOR,
         kind=kinds.ENDPOINT,

@@ -185,6 +185,9 @@ def _data_problems(name: str, fields: Mapping[str, Setting]) -> Iterator[Problem
         yield _problem(fields["store"], ("volumes", name, "store"), text)
 
 
+_PLACES = ("path", "store", "state", "ca", "certificate", "key", "clones")
+
+
 def _is_private(path: str) -> bool:
     parts = PurePosixPath(path)
     return not parts.is_absolute() and ".." not in parts.parts
@@ -202,14 +205,14 @@ def _gate_problems(found: Found) -> list[Problem]:
 
 def _site_problems(found: Found) -> list[Problem]:
     """A path of the site file belongs to no project's folder, so that it cannot be relative."""
-    paths = [("volume",), ("forge", "ca"), *(("ontap", key) for key in ("ca", "certificate", "key"))]
+    paths = [("volume",), ("forge", "ca"), *(("ontap", key) for key in ("ca", "certificate", "key", "clones"))]
     paths += [path for path in found if path[0] == "volumes"]
     return [
         _problem(setting, path, "is a relative path; in the site file only absolute ones have a meaning")
         for path in paths
         if (setting := found.get(path)) is not None
         and setting.origin.source is Source.SITE
-        and (path == ("volume",) or path[-1] in ("path", "store", "state", "ca", "certificate", "key"))
+        and (path == ("volume",) or path[-1] in _PLACES)
         and not str(setting.value).startswith("/")
     ]
 

@@ -60,7 +60,9 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which cluster's volumes may be used, and by whom; secrets are not among it. An empty `host` means none."""
+    """Which cluster's volumes may be used, and by whom; secrets are not among it. An empty `host` means none.
+
+    `clones` is where the SVM's namespace, or a part of it, is mounted."""
 
     host: str = ""
     port: int = 443
@@ -70,6 +72,7 @@ class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     ca: str = ""
     fingerprint: str = ""
+    clones: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,16 +19,19 @@ from ci_mlsnap.flows.members import besides_first
 from ci_mlsnap.flows.moving import Moved, move_live_tree
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.versions import find_version, known_ancestors
-from ci_mlsnap.ports import Member
+from ci_mlsnap.ports import Member, StorageClones
 from ci_mlsnap.state import live, rolled_back
 
 
 class Back(msgspec.Struct, frozen=True, kw_only=True):
-    """What was brought back: the answer, where to, and what became of the tree before."""
+    """What was brought back: the answer, where to, and what became of the tree before.
+
+    `clone` is the storage's own name of what was made there; empty for a copy."""
 
     answer: Answer
     place: Path
     moved: Moved | None = None
+    clone: str = ""
 
 
 def restore(
@@ -111,7 +114,8 @@ def restore_to(project: Project, revision: str, destination: Path, *, nearest: b
         _clone_all(project, found.version.name, destination, others)
     else:
         project.driver.clone(found.version.name, destination)
-    return Back(answer=found, place=destination)
+    clone = project.driver.clone_on_storage(destination) if isinstance(project.driver, StorageClones) else ""
+    return Back(answer=found, place=destination, clone=clone)
 
 
 def _clone_all(project: Project, name: SnapshotName, destination: Path, others: Sequence[Member]) -> None:

@@ -22,7 +22,13 @@ HOW: dict[str, str] = {
 
 
 def back_lines(
-    version: Version, how: How, place: Path, moved: tuple[str, str, int] | None, *, aside: str = ""
+    version: Version,
+    how: How,
+    place: Path,
+    moved: tuple[str, str, int] | None,
+    *,
+    aside: str = "",
+    clone: str = "",
 ) -> list[str]:
     """Say what was brought back: `moved` is the way, the name of what was kept, and how many files differed."""
     header = version.header
@@ -38,6 +44,9 @@ def back_lines(
         lines.append(f"  what only the live tree had is kept: mlsnap restore {short(moved[1])} --to DIR")
     if aside:
         lines.append(f"  what was there can be in no snapshot and was put aside: {aside}")
+    if clone:
+        lines.append(f"  it is the volume {clone}, a clone by the storage: nothing was copied")
+        lines.append("  the version's snapshot cannot be deleted while that is there")
     if not version.good and version.name.is_version:
         lines.append("  this version misses a gate")
     return lines

@@ -12,8 +12,9 @@ from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.errors import StorageFailed, VolumeRefused
 from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Rebuilt, Restored, Snapshot
 from ci_mlsnap.storage.ontap_api import OntapApi
-from ci_mlsnap.storage.ontap_endpoint import Endpoint
+from ci_mlsnap.storage.ontap_endpoint import NO_WISHES, Endpoint, Wishes
 from ci_mlsnap.storage.ontap_file_clones import LARGE
+from ci_mlsnap.storage.ontap_flexclones import FlexClones
 from ci_mlsnap.storage.ontap_home import Home
 from ci_mlsnap.storage.ontap_layout import OntapStore
 from ci_mlsnap.storage.ontap_requests import Patience
@@ -28,6 +29,7 @@ class OntapDriver:
     `store` is the place of its state. `endpoint` is where its cluster is, with the login, None where the operator
     says none: then it can be read. `volume` is its name or UUID, empty where the mount tells. `moved` lets it have
     another UUID than was recorded; `rebuild` then records it. Restores have files of `large` bytes or more cloned.
+    `wishes` are the operator's.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class OntapDriver:
         patience: Patience | None = None,
         racy_seconds: float = RACY_SECONDS,
         large: int = LARGE,
+        wishes: Wishes = NO_WISHES,
     ) -> None:
         patience = patience or Patience()
         self._home = Home(
@@ -53,7 +56,8 @@ class OntapDriver:
             patience=patience,
         )
         self._racy_seconds = racy_seconds
-        self._restoring = OntapRestoring(home=self._home, large=large)
+        flex = FlexClones(home=self._home, root=Path(wishes.clones) if wishes.clones else None)
+        self._restoring = OntapRestoring(home=self._home, flex=flex, large=large)
 
     # -- the volume --------------------------------------------------------------------------------
 
@@ -197,12 +201,16 @@ class OntapDriver:
         return self._restoring.restore(name, live, way, paths, full=full)
 
     def clone(self, name: SnapshotName | None, destination: Path, *, paths: Sequence[bytes] = ()) -> Path:
-        """See `Driver.clone`: by copying. Raises `VolumeRefused` for a workspace, which could not be sealed."""
+        """See `Driver.clone`. Raises `VolumeRefused` for a workspace, which could not be sealed."""
         return self._restoring.clone(name, destination, paths)
 
     def remove_clone(self, destination: Path) -> None:
         """See `Driver.remove_clone`."""
         self._restoring.remove_clone(destination)
+
+    def clone_on_storage(self, destination: Path) -> str:
+        """See `StorageClones.clone_on_storage`."""
+        return self._restoring.clone_on_storage(destination)
 
     def trash(self) -> Sequence[Path]:
         """See `Driver.trash`: nothing is ever displaced here."""

@@ -1,4 +1,7 @@
-"""Where a cluster is, how its certificate is known, and who we are to it: one record of one operator's source."""
+"""Where a cluster is, how its certificate is known, and who we are to it: one record of one operator's source.
+
+And what the operator wants of the volumes there.
+"""
 
 from __future__ import annotations
 
@@ -54,3 +57,17 @@ class Endpoint:
                 hint="`openssl x509 -noout -fingerprint -sha256 -in <certificate>` gives 32 pairs of hex digits",
             )
         return plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the operator wants of volumes on a cluster.
+
+    `clones` is where the namespace of their SVM, or a part of it, is mounted, empty for nowhere: below it a clone
+    is a volume of its own.
+    """
+
+    clones: str = ""
+
+
+NO_WISHES = Wishes()

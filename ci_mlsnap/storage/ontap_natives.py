@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ci_mlsnap.domain.names import Marker
+from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.storage.ontap_api import NativeSnapshot, OntapApi
 from ci_mlsnap.storage.ontap_errors import Absent
 from ci_mlsnap.storage.ontap_requests import settled
@@ -48,6 +50,12 @@ class Natives:
         found = self.api.snapshot(self.volume, name)
         self._seen[name] = (now, found)
         return found
+
+    def clones(self, found: NativeSnapshot) -> Sequence[str]:
+        """Name the clones that stand on a snapshot; none where the cluster does not say."""
+        with suppress(MlsnapError, Absent):
+            return [it.name for it in self.api.clones(self.volume, found.uuid)]
+        return ()
 
     def _is_fresh(self, moment: float) -> bool:
         return time.monotonic() - moment < self.api.patience.fresh

@@ -15,6 +15,7 @@ from ci_mlsnap.ports import Restored
 from ci_mlsnap.storage.checking import damage_of, first_damage
 from ci_mlsnap.storage.copy import CopyWay
 from ci_mlsnap.storage.ontap_file_clones import FileClones
+from ci_mlsnap.storage.ontap_flexclones import FlexClones
 from ci_mlsnap.storage.ontap_home import Home
 from ci_mlsnap.storage.ontap_volume import require_id
 from ci_mlsnap.storage.partial import sync_parts
@@ -29,6 +30,7 @@ class OntapRestoring:
     """Restores and clones of one volume. Files of `large` bytes and more are cloned by the cluster."""
 
     home: Home
+    flex: FlexClones
     large: int
 
     # -- looking -----------------------------------------------------------------------------------
@@ -89,9 +91,16 @@ class OntapRestoring:
     # -- clones ------------------------------------------------------------------------------------
 
     def clone(self, name: SnapshotName | None, destination: Path, paths: Sequence[bytes]) -> Path:
-        """See `Driver.clone`. Raises `VolumeRefused` for a workspace, which could not be sealed."""
+        """See `Driver.clone`: by the cluster where `flex` covers the place, else by copying.
+
+        Raises `VolumeRefused` for a workspace, which could not be sealed.
+        """
         if destination.parent == self.home.store.work:
             raise not_the_volume(destination)
+        if self.flex.covers(destination):
+            if name is None or paths:
+                raise _only_whole(destination)
+            return self.flex.make(name, destination)
         shelf = self.home.own_shelf
         if name is None:
             return self._copying.clone(None, None, destination)
@@ -99,14 +108,42 @@ class OntapRestoring:
         entries = None if header.files_mode == "none" else lambda: shelf.manifest(name).entries
         return self._copying.clone(shelf.place(name), entries, destination, paths)
 
+    def clone_on_storage(self, destination: Path) -> str:
+        """See `StorageClones.clone_on_storage`."""
+        found = self.flex.find(destination)
+        return found.name if found is not None else ""
+
     def remove_clone(self, destination: Path) -> None:
         """See `Driver.remove_clone`."""
+        if self.flex.covers(destination):
+            self._remove_volume(destination)
+            return
         self._copying.remove_clone(destination)
+
+    def _remove_volume(self, destination: Path) -> None:
+        found = self.flex.find(destination)
+        if found is not None:
+            self.flex.remove(found)
+        elif os.path.lexists(destination):
+            raise VolumeRefused(
+                f"{destination} is no clone that was made here",
+                safe="nothing was removed",
+                hint="remove it by hand, when it is not needed",
+            )
 
     @property
     def _copying(self) -> Restoring:
         store = self.home.store
         return Restoring(store=store, way=CopyWay(store=store), volume_id=self.home.volume_id)
+
+
+def _only_whole(destination: Path) -> VolumeRefused:
+    return VolumeRefused(
+        f"{destination} is below ontap.clones, where a clone is a whole version",
+        why="what is copied there would fill the volume that holds the SVM's namespace",
+        safe="nothing was changed",
+        hint="name a folder elsewhere, or bring the whole version back",
+    )
 
 
 def not_the_volume(tree: Path) -> VolumeRefused:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.texts import counted
 from ci_mlsnap.errors import NoSuchVersion, SnapshotHeld
 from ci_mlsnap.ports import Snapshot
 from ci_mlsnap.storage.ontap_api import NativeSnapshot
@@ -72,10 +73,27 @@ class OntapTrash:
         """See `Driver.delete`. What is deleted is named by its UUID: the name may mean another one by then."""
         doomed = self._in_trash(name) or self._loose(name, even_held=even_held)
         if doomed is not None:
-            self.shelf.required().delete(doomed)
+            self._delete(doomed)
         book = self.shelf.ledger.read()
         if str(name) in book.present or str(name) in book.pruned:
             self.shelf.ledger.deleted(name)
+
+    def _delete(self, doomed: NativeSnapshot) -> None:
+        """Have one deleted. Raises `SnapshotHeld`, which names the clones that stand on it."""
+        natives = self.shelf.required()
+        try:
+            natives.delete(doomed)
+        except SnapshotHeld as error:
+            clones = natives.clones(doomed)
+            if not clones:
+                raise
+            named = ", ".join(sorted(clones)[:5])
+            raise SnapshotHeld(
+                error.what,
+                why=f"{counted(len(clones), 'clone')} of it {'is' if len(clones) == 1 else 'are'} there: {named}",
+                safe=error.safe,
+                hint="remove them where they are not needed: `volume unmount`, `volume offline`, `volume delete`",
+            ) from None
 
     def _in_trash(self, name: SnapshotName) -> NativeSnapshot | None:
         found = self.shelf.required().find(f"{PRUNED}{name}")

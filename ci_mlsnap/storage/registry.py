@@ -12,7 +12,7 @@ from ci_mlsnap.errors import ConfigInvalid
 from ci_mlsnap.ports import Driver, Member
 from ci_mlsnap.storage.local import LocalDriver
 from ci_mlsnap.storage.local_data import LocalData
-from ci_mlsnap.storage.ontap_endpoint import Endpoint
+from ci_mlsnap.storage.ontap_endpoint import NO_WISHES, Endpoint, Wishes
 
 DRIVERS = ("local", "ontap")
 DATA_DRIVERS = {"local": LocalData}
@@ -27,13 +27,14 @@ def open_driver(
     native: str = "",
     endpoint: Endpoint | None = None,
     moved: bool = False,
+    wishes: Wishes | None = None,
     ephemeral: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Driver:
     """Open the driver of a volume; nothing is looked at yet. Raises `ConfigInvalid` for an unknown kind.
 
     `native` is the volume's name on its storage, `endpoint` the cluster of those on ONTAP, with the login;
-    `moved` lets the volume be another one there than before.
+    `moved` lets the volume be another one there than before; `wishes` are the operator's.
     """
     match kind:
         case "local":
@@ -41,7 +42,9 @@ def open_driver(
         case "ontap":
             from ci_mlsnap.storage.ontap import OntapDriver
 
-            return OntapDriver(path, store, name, endpoint=endpoint, volume=native, moved=moved)
+            return OntapDriver(
+                path, store, name, endpoint=endpoint, volume=native, moved=moved, wishes=wishes or NO_WISHES
+            )
         case _:
             raise _unknown(DRIVERS, kind, name)
 

@@ -14,7 +14,7 @@ from ci_mlsnap.domain.manifest import Manifest
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.ports import Frozen, Snapshot
 from ci_mlsnap.storage.ontap import OntapDriver
-from ci_mlsnap.storage.ontap_endpoint import Endpoint
+from ci_mlsnap.storage.ontap_endpoint import NO_WISHES, Endpoint, Wishes
 from ci_mlsnap.storage.ontap_file_clones import LARGE
 from ci_mlsnap.storage.ontap_requests import Patience
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, manifest_of, marker_of, write
@@ -59,6 +59,7 @@ def driver_of(
     patience: Patience = QUICK,
     named: str = "models",
     large: int = LARGE,
+    wishes: Wishes = NO_WISHES,
 ) -> OntapDriver:
     """Open the driver of a volume where it is mounted."""
     return OntapDriver(
@@ -69,6 +70,7 @@ def driver_of(
         volume=named,
         patience=patience,
         large=large,
+        wishes=wishes,
     )
 
 

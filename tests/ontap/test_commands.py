@@ -2,64 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ci_mlsnap.demo.github import GitHubLookAlike
-from tests.conftest import GitRepository
-from tests.flows.conftest import REPOSITORY, TOKEN, TRAIN, Place
+from tests.flows.conftest import REPOSITORY, TRAIN, Place
 from tests.ontap.emulator.others import recreate
 from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Volume
 from tests.ontap.mounted import PASSWORD
+from tests.ontap.placed import placed
 
 pytestmark = pytest.mark.usefixtures("untouched")
-
-SETTINGS = """\
-train = "sh train.sh"
-[volumes.models]
-path = "{path}"
-driver = "ontap"
-volume = "models"
-{more}"""
 
 
 @pytest.fixture(params=["state elsewhere", "state in the volume"])
 def place(request: pytest.FixtureRequest, emulator: Emulator, models: Volume, tmp_path: Path) -> Iterator[Place]:
-    """Give a repository whose model volume is the cluster's, with statuses that go to a look-alike."""
-    live, top = emulator.cluster.path(models), tmp_path / "checkout"
-    elsewhere = request.param == "state elsewhere"
-    state = tmp_path / "state" if elsewhere else live / ".mlsnap/state"
-    repository = GitRepository(path=top)
-    top.mkdir()
-    repository.git("init", "--quiet")
-    repository.git("remote", "add", "origin", f"https://github.com/{REPOSITORY}.git")
-    files: dict[str, str | bytes] = {
-        "mlsnap.toml": SETTINGS.format(path=live, more=f'state = "{state}"\n' if elsewhere else ""),
-        "train.sh": TRAIN,
-        "weights.txt": "first\n",
-    }
-    repository.commit("the first model", files)
-    with GitHubLookAlike(tokens={TOKEN: "write"}, repositories=[REPOSITORY]) as server:
-        environment = {
-            **os.environ,
-            "MLSNAP__FORGE__URL": server.url,
-            "MLSNAP__FORGE__REPOSITORY": REPOSITORY,
-            "MLSNAP_GITHUB_TOKEN": TOKEN,
-            "MLSNAP__ONTAP__HOST": emulator.host,
-            "MLSNAP__ONTAP__PORT": str(emulator.port),
-            "MLSNAP__ONTAP__SVM": "svm1",
-            "MLSNAP__ONTAP__USER": "admin",
-            "MLSNAP__ONTAP__FINGERPRINT": emulator.own.fingerprint,
-            "MLSNAP_ONTAP_PASSWORD": PASSWORD,
-        }
-        yield Place(
-            repository=repository, server=server, environment=environment, volume=live, store=state, folder=top
-        )
+    """Give a checkout whose model volume is the cluster's."""
+    with placed(emulator, models, tmp_path, elsewhere=request.param == "state elsewhere") as place:
+        yield place
 
 
 def test_a_commit_gets_its_version_as_a_snapshot_of_the_cluster(
