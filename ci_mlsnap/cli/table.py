@@ -30,6 +30,7 @@ COMMANDS: dict[str, Row] = {
     "promote": Row("Keep", "promoting", "Let a channel such as production lead to a version."),
     "channels": Row("Keep", "promoting", "List where channels lead, and how they came to."),
     "verify": Row("Keep", "verifying", "Hold versions against manifests, ledger and commit status."),
+    "report": Row("Keep", "reporting", "Write static pages of all versions, to look at and to link."),
     "init": Row("Set up", "setting_up", "Write mlsnap.toml and prepare the repository."),
     "doctor": Row("Set up", "setting_up", "Say what would go wrong, and what to do about it."),
     "demo": Row("Set up", "setting_up", "Try everything in a throw-away repository."),

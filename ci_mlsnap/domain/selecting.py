@@ -63,6 +63,14 @@ def of_branch(versions: Iterable[Version], branch: str) -> list[Version]:
     return [version for version in versions if version.header.ref in names]
 
 
+def by_ref(versions: Iterable[Version]) -> dict[str, list[Version]]:
+    """Give the versions of each branch or other ref, in the given order; that of the first one comes first."""
+    found: dict[str, list[Version]] = {}
+    for version in versions:
+        found.setdefault(version.header.ref, []).append(version)
+    return found
+
+
 def since(versions: Iterable[Version], moment: str) -> list[Version]:
     """Give the versions that were made at a moment or later; both are UTC, ISO 8601."""
     return [version for version in versions if version.header.created[:19] >= moment[:19]]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ci_mlsnap.domain.manifest import Manifest
+from ci_mlsnap.domain.manifest import Entry, Manifest
 from ci_mlsnap.domain.versions import Version
 from ci_mlsnap.ports import Driver
 
@@ -27,4 +27,18 @@ def parts_of(driver: Driver, version: Version) -> Sequence[Part]:
     return [
         first,
         *(Part(volume=it.name, driver=it.driver, manifest=it.driver.manifest(version.name)) for it in others),
+    ]
+
+
+def entries_of(parts: Sequence[Part], *, several: bool) -> Sequence[Entry] | None:
+    """Give all that is in a version, below the names of its volumes where there are `several`; None where that
+    was not inventoried."""
+    if any(part.manifest.header.files_mode == "none" for part in parts):
+        return None
+    if not several:
+        return parts[0].manifest.entries
+    return [
+        msgspec.structs.replace(entry, path=part.volume.encode() + b"/" + entry.path)
+        for part in parts
+        for entry in part.manifest.entries
     ]

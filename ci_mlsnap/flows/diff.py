@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.comparing import Differences, Side, compare
-from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.selecting import attempts
 from ci_mlsnap.domain.versions import Version, answer
 from ci_mlsnap.errors import NoSuchVersion
-from ci_mlsnap.flows.contents import Part, parts_of
+from ci_mlsnap.flows.contents import entries_of, parts_of
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.parameters import parameters_of
 from ci_mlsnap.flows.versions import find_version, known_ancestors
@@ -30,7 +27,7 @@ def diff(project: Project, before: str = "", after: str = "") -> Differences:
     code, notes = _code(project, old, new)
     parts = [parts_of(project.driver, version) for version in (old, new)]
     several = max(map(len, parts)) > 1
-    entries = [_entries(side, several=several) for side in parts]
+    entries = [entries_of(side, several=several) for side in parts]
     parameters = parameters_of(project, (old, new), parts, code)
     sides = [
         Side(version=it, entries=files, record=record_of(project.state, it), parameters=values)
@@ -71,16 +68,3 @@ def _code(project: Project, old: Version, new: Version) -> tuple[Sequence[LineCh
         return None, notes
     below = project.folder.relative_to(project.repository.top).as_posix()
     return project.repository.line_changes(old.header.commit, new.header.commit, below=below), notes
-
-
-def _entries(parts: Sequence[Part], *, several: bool) -> Sequence[Entry] | None:
-    """Give all that is in a version, below the names of its volumes where there are `several`."""
-    if any(part.manifest.header.files_mode == "none" for part in parts):
-        return None
-    if not several:
-        return parts[0].manifest.entries
-    return [
-        msgspec.structs.replace(entry, path=part.volume.encode() + b"/" + entry.path)
-        for part in parts
-        for entry in part.manifest.entries
-    ]

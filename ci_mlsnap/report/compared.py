@@ -32,7 +32,7 @@ def difference_rows(found: Differences, width: int | None = None) -> list[tuple[
     """
     limit = _CELL if width is None else min(_CELL, max(8, width // 4 - 2))
     lines: list[tuple[str, ...]] = [("", found.before.name.short, found.after.name.short, "")]
-    for title, rows in (("metrics", [_metric(pair) for pair in found.metrics]), *_sections(found)):
+    for title, rows in difference_sections(found):
         lines += [(title.lower(), "", "", "")] if rows else []
         for sign, *cells in rows[:SHOWN]:
             name, *values = (cut(cell, limit) for cell in cells)
@@ -40,6 +40,12 @@ def difference_rows(found: Differences, width: int | None = None) -> list[tuple[
         if len(rows) > SHOWN:
             lines.append((f"  and {len(rows) - SHOWN} more", "", "", "--json has all"))
     return lines
+
+
+def difference_sections(found: Differences) -> Iterator[tuple[str, list[Row]]]:
+    """Give all that has columns, with a title each; a section may be empty."""
+    yield "Metrics", [_metric(pair) for pair in found.metrics]
+    yield from _sections(found)
 
 
 def _sections(found: Differences) -> Iterator[tuple[str, list[Row]]]:

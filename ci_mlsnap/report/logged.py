@@ -97,6 +97,11 @@ def _moved(name: str, version: Version, base: Version | None) -> str:
 
 
 def _remarks(line: LogLine) -> str:
+    return " · ".join(remarks(line))
+
+
+def remarks(line: LogLine) -> tuple[str, ...]:
+    """Say what is special of a line: the best, kept, without a version, and the channels that lead there."""
     if line.gone:
         parts = ["not there any more"]
     elif line.version is None:
@@ -104,7 +109,7 @@ def _remarks(line: LogLine) -> str:
         parts = [f"same files as {short(line.same_files)}" if line.same_files else none]
     else:
         parts = [*(["best"] if line.best else []), *([] if line.version.name.is_version else ["kept"])]
-    return " · ".join((*parts, *line.channels))
+    return (*parts, *line.channels)
 
 
 def _when(moment: str) -> str:

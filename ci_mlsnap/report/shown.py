@@ -139,12 +139,10 @@ def version_facts(answer: Answer, manifests: Sequence[Manifest], beside: Beside 
         "lost_data": list(beside.lost),
         "channels": list(beside.channels),
         "holds": list(beside.holds),
-        "record": _record_facts(beside.record),
+        "record": published(beside.record) if beside.record is not None else None,
     }
 
 
-def _record_facts(record: Record | None) -> Record | None:
+def published(record: Record) -> Record:
     """Leave out what is not to be shown to whoever may look: values in the command, and what training printed."""
-    if record is None:
-        return None
     return msgspec.structs.replace(record, argv=shown_command(record.argv), log_tail="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -22,13 +23,39 @@ def record_of(state: Path, version: Version) -> Record | None:
 
     It is known by the digest of the version's manifest, so no record of another one is ever taken for it.
     """
-    runs = state / "runs"
-    begin = version.header.commit[:_RUNS_BEGIN_WITH] + "-"
-    for name in sorted(_names(runs), reverse=True):
-        record = _read(runs / name / "record.json") if name.startswith(begin) else None
-        if record is not None and record.outcome in ("good", "gate-missed") and _is_of(record, version):
-            return record
-    return None
+    return Records(state).of(version)
+
+
+class Records:
+    """The records that are there when this is made, for whoever asks for many."""
+
+    def __init__(self, state: Path) -> None:
+        """List the runs. Raises `StorageFailed`."""
+        self._runs = state / "runs"
+        self._names: dict[str, list[str]] = {}
+        for name in sorted(_names(self._runs), reverse=True):
+            self._names.setdefault(name[:_RUNS_BEGIN_WITH], []).append(name)
+
+    def of(self, version: Version) -> Record | None:
+        """Give the record of the run that made a version, as `record_of` does."""
+        for path in self._paths(version):
+            record = _read(path)
+            if record is not None and record.outcome in ("good", "gate-missed") and _is_of(record, version):
+                return record
+        return None
+
+    def state_of(self, version: Version) -> str:
+        """Give a text that is another one when a record of the version's commit is; nothing is read."""
+        found = []
+        for path in self._paths(version):
+            with suppress(OSError):
+                facts = os.stat(path)
+                found.append(f"{path.parent.name}:{facts.st_mtime_ns}:{facts.st_size}")
+        return " ".join(found)
+
+    def _paths(self, version: Version) -> list[Path]:
+        names = self._names.get(version.header.commit[:_RUNS_BEGIN_WITH], ())
+        return [self._runs / name / "record.json" for name in names]
 
 
 def _is_of(record: Record, version: Version) -> bool:

@@ -1,0 +1,138 @@
+"""report: static pages of all versions, by real commands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from tests.flows.conftest import QUIET, MakePlace, Place
+from tests.promise.checking import everything_of
+
+TRAIN = """\
+set -eu
+cp weights.txt "$MLSNAP_MODEL_DIR/weights.txt"
+mkdir -p "$MLSNAP_MODEL_DIR/sub"
+echo same > "$MLSNAP_MODEL_DIR/sub/tokens.txt"
+cp scores.json "$MLSNAP_METRICS"
+"""
+SETTINGS = 'train = "sh train.sh"\nvolume = "models"\n[gates.accuracy]\nmin = 0.5\n'
+
+
+def history(make_place: MakePlace) -> tuple[Place, list[str]]:
+    """Make three versions, of which the last one misses its gate."""
+    place = make_place(settings=SETTINGS, train=TRAIN)
+    shas = []
+    for accuracy, code in ((0.8, 0), (0.9, 0), (0.4, 12)):
+        shas.append(place.commit(f"weights {accuracy}", **{"scores.json": json.dumps({"accuracy": accuracy})}))
+        place.mlsnap("run", expect=code, env=QUIET)
+    return place, shas
+
+
+def text_of(page: Path) -> str:
+    """Give what is to be read on a page."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page.read_text()).split())
+
+
+def test_the_pages_say_what_the_versions_are(make_place: MakePlace, tmp_path: Path) -> None:
+    place, shas = history(make_place)
+    place.mlsnap("promote", shas[0], "production", "--reason", "the first good one")
+    place.mlsnap("hold", shas[1], "--reason", "for the paper")
+    out = tmp_path / "out"
+    said = place.mlsnap("report", "--output", str(out), "--json")
+    assert said.facts["index"] == str(out / "index.html")
+    assert said.facts["files"] == said.facts["written"] > 10
+    index = text_of(out / "index.html")
+    assert "Best version 0.9000 accuracy" in index
+    assert f"production {shas[0][:7]}" in index
+    assert "the first good one" in index
+    assert "for the paper" in index
+    assert index.index(shas[2][:7]) < index.index(f"✓ good {shas[1][:7]}") < index.index(f"✓ good {shas[0][:7]}")
+    page = text_of(out / shas[2] / "index.html")
+    for words in ("Gate missed", "accuracy 0.4000 &lt; 0.5000", "-0.5000 worse", f"The baseline is {shas[1][:7]}"):
+        assert words in page
+    assert "sub/tokens.txt 5 B" in page
+    assert re.search(r"weights\.txt 11 B [0-9a-f]{12} changed \(content\)", page)
+    assert f"mlsnap restore {shas[2][:7]}" in page
+    comparison = text_of(out / shas[2] / "comparison.html")
+    assert f"From {shas[1][:7]} to {shas[2][:7]}" in comparison
+    assert "accuracy 0.9000 0.4000 -0.5000 worse" in comparison
+    assert "accuracy 0.9000" in (out / "badge.svg").read_text()
+
+
+def test_what_is_to_be_taken_away_is_what_the_snapshot_has(make_place: MakePlace, tmp_path: Path) -> None:
+    place, shas = history(make_place)
+    place.mlsnap("report", "--output", str(tmp_path / "out"))
+    folder, snapshot = tmp_path / "out" / shas[1], place.snapshot(shas[1])
+    done = subprocess.run(
+        ("sha256sum", "--check", "--strict", folder / "SHA256SUMS.txt"),
+        cwd=snapshot,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(b": OK") == 2
+    manifest = (folder / "manifest.txt").read_bytes()
+    assert manifest == (snapshot / ".mlsnap/manifest.jsonl").read_bytes()
+    record = json.loads((folder / "record.json").read_bytes())
+    assert record["volume"]["manifest_digest"] == hashlib.sha256(manifest).hexdigest()
+    assert record["commit"] == shas[1]
+
+
+def test_a_new_version_rewrites_only_the_pages_that_it_changes(make_place: MakePlace, tmp_path: Path) -> None:
+    place, shas = history(make_place)
+    out = tmp_path / "out"
+    place.mlsnap("report", "--output", str(out))
+    assert place.mlsnap("report", "--output", str(out), "--json").facts["written"] == 0
+    before = {path: path.stat().st_ino for path in out.rglob("*") if path.is_file()}
+    new = place.commit("weights 0.95", **{"scores.json": '{"accuracy": 0.95}'})
+    place.mlsnap("run", env=QUIET)
+    place.mlsnap("report", "--output", str(out))
+    touched = {path.relative_to(out).as_posix() for path in before if path.stat().st_ino != before[path]}
+    lists = {"index.html", "metric-accuracy.html", "badge.svg", "mlsnap-report.json"}
+    assert touched == {*lists, f"{shas[2]}/index.html"}
+    assert (out / new / "index.html").is_file()
+
+
+def test_the_page_of_a_version_that_was_pruned_goes(make_place: MakePlace, tmp_path: Path) -> None:
+    place, shas = history(make_place)
+    out = tmp_path / "out"
+    place.mlsnap("report", "--output", str(out))
+    place.mlsnap("prune", "--version", shas[0], "--reason", "too old")
+    place.mlsnap("report", "--output", str(out))
+    assert not (out / shas[0]).exists()
+    assert shas[0][:7] not in (out / "index.html").read_text()
+
+
+def test_making_pages_changes_nothing_else_and_needs_no_token(make_place: MakePlace, tmp_path: Path) -> None:
+    place, _ = history(make_place)
+    before = everything_of(place.store, place.volume)
+    place.mlsnap("report", "--output", str(tmp_path / "out"), env=QUIET)
+    assert everything_of(place.store, place.volume) == before
+
+
+def test_without_a_version_the_index_says_how_to_make_one(place: Place, tmp_path: Path) -> None:
+    place.mlsnap("report", "--output", str(tmp_path / "out"), env=QUIET)
+    assert "No versions yet: mlsnap run makes the first one." in text_of(tmp_path / "out" / "index.html")
+    assert "no version yet" in (tmp_path / "out" / "badge.svg").read_text()
+
+
+def test_a_damaged_manifest_hides_only_its_own_files(make_place: MakePlace, tmp_path: Path) -> None:
+    place, shas = history(make_place)
+    manifest = place.volume / ".snapshot" / shas[1] / ".mlsnap/manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    manifest.parent.chmod(0o755)
+    manifest.chmod(0o644)
+    manifest.write_bytes(b"".join([*lines[:-1], lines[-1].replace(b'"mode"', b'"mood"')]))
+    place.mlsnap("report", "--output", str(tmp_path / "out"))
+    assert "The files cannot be listed" in text_of(tmp_path / "out" / shas[1] / "index.html")
+    assert "weights.txt" in text_of(tmp_path / "out" / shas[0] / "index.html")
+
+
+def test_a_folder_of_somebody_else_is_refused(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("mine")
+    place.refused("refused", 40, "report", "--output", str(tmp_path / "site"), env=QUIET)
+    assert (tmp_path / "site" / "index.html").read_text() == "mine"
