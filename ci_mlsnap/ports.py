@@ -5,7 +5,7 @@ Adapters translate and decide nothing; their library's types and exceptions stop
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -64,6 +64,15 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `doctor`'s screen; `bad` would stop a run, a `note` is worth knowing."""
+
+    topic: str
+    state: Literal["ok", "note", "bad"]
+    text: str
+    hint: str = ""
+
+
     """A snapshot as the storage knows it. `marker` is None for a foreign one, of which nothing else is said.
 
     `adopted`: the marker was made from the manifest by a rebuild, so nothing else vouches for either.

@@ -42,11 +42,18 @@ def init(ctx: click.Context, /, *, train: str, volume: str, action: str | None, 
 
 @click.command()
 @json_option
+@click.option(
+    "--role",
+    type=click.Choice(["run", "prune", "restore"]),
+    help="Print the commands that make a role on ONTAP with the least rights for this.",
+)
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> int:
     """Say on one screen what would go wrong, and what to do about it. Changes nothing."""
     from ci_mlsnap.flows.doctor import examine
 
+    if role is not None:
+        return _role(ctx, role, as_json=as_json)
     findings = examine(lambda: open_here(ctx))
     bad = any(finding.state == "bad" for finding in findings)
     if as_json:
@@ -58,6 +65,18 @@ def doctor(ctx: click.Context, as_json: bool) -> int:
             if finding.hint:
                 click.echo(f"  {'':<18} {printable(finding.hint)}")
     return ExitCode.STORAGE_FAILED if bad else ExitCode.DONE
+
+
+def _role(ctx: click.Context, kind: str, *, as_json: bool) -> int:
+    """Print a role's commands, for whoever administers the cluster."""
+    from ci_mlsnap.storage.ontap_roles import commands_of
+
+    commands = commands_of(kind, svm=open_here(ctx).settings.ontap.svm or "SVM")
+    if as_json:
+        emit_json(commands)
+    for command in () if as_json else commands:
+        click.echo(printable(command))
+    return ExitCode.DONE
 
 
 @click.command()

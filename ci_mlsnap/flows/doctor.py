@@ -5,29 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-import msgspec
-
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.errors import MlsnapError, NotARepository, TrainingUnisolated
 from ci_mlsnap.flows import hooks, pinning
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import look
 from ci_mlsnap.flows.planning import dirty_paths
+from ci_mlsnap.ports import Examinable, Finding
 from ci_mlsnap.state.journal import open_runs
 from ci_mlsnap.state.outbox import Outbox
 from ci_mlsnap.training.isolation import Isolation, choose_isolation
 
 SCARCE = 0.1
 """The part of a file system that should stay free."""
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the screen; `bad` would stop a run, a `note` is worth knowing."""
-
-    topic: str
-    state: Literal["ok", "note", "bad"]
-    text: str
-    hint: str = ""
 
 
 def examine(open_project: Callable[[], Project]) -> list[Finding]:
@@ -37,8 +27,17 @@ def examine(open_project: Callable[[], Project]) -> list[Finding]:
     except MlsnapError as error:
         topic = "git" if isinstance(error, NotARepository) else error.slug
         return [Finding(topic=topic, state="bad", text=error.what, hint=error.hint or error.why)]
-    checks = (_git, _event, _settings, _training, _volume, _live, _data, _token, _isolation, _hooks, _unfinished)
-    return [finding for check in checks for finding in _guarded(check, project)]
+    checks = (
+        *(_git, _event, _settings, _training),
+        *(_storage, _volume, _live, _data),
+        *(_token, _isolation, _hooks, _unfinished),
+    )
+    found: dict[str, Finding] = {}
+    for check in checks:
+        for finding in _guarded(check, project):
+            # What two of them find, which has one way out, is said once.
+            found.setdefault(finding.hint if finding.state == "bad" and finding.hint else finding.text, finding)
+    return list(found.values())
 
 
 def _guarded(check: Callable[[Project], Iterator[Finding]], project: Project) -> list[Finding]:
@@ -93,6 +92,11 @@ def _training(project: Project) -> Iterator[Finding]:
             text="no command is set",
             hint='set `train = "python train.py"` in mlsnap.toml, or give it after `mlsnap run --`',
         )
+
+
+def _storage(project: Project) -> Iterator[Finding]:
+    if isinstance(project.driver, Examinable):
+        yield from project.driver.examine()
 
 
 def _volume(project: Project) -> Iterator[Finding]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from ci_mlsnap.domain.manifest import Manifest, ManifestHeader
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.errors import StorageFailed, VolumeRefused
-from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Rebuilt, Restored, Snapshot
+from ci_mlsnap.ports import Capabilities, DataSeen, Finding, Frozen, Member, Probe, Rebuilt, Restored, Snapshot
 from ci_mlsnap.storage.ontap_api import OntapApi
 from ci_mlsnap.storage.ontap_endpoint import NO_WISHES, Endpoint, Wishes
 from ci_mlsnap.storage.ontap_file_clones import LARGE
@@ -93,6 +93,14 @@ class OntapDriver:
 
     def initialise(self, *, project: str, model: str) -> str:
         """See `Driver.initialise`; the volume itself is never made. Raises `VolumeMissing` too."""
+    def examine(self) -> Iterator[Finding]:
+        """See `Examinable.examine`; nothing without a login, which `probe` says."""
+        if self._home.api is None:
+            return iter(())
+        from ci_mlsnap.storage.ontap_doctor import examine  # the one command that needs it
+
+        return examine(self._home.api, self._home.path, self._home.named)
+
         return self._home.initialise(project=project, model=model)
 
     def see_data(self, existing: str = "") -> DataSeen:

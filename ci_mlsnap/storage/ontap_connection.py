@@ -66,6 +66,7 @@ class Connection:
             headers={"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else None,
             port=endpoint.port,
         )
+        self.date = ""
         self._origin = host.origin
         self._timeouts = timeouts
         self._session = host.session
@@ -91,6 +92,7 @@ class Connection:
             )
         except requests.RequestException as error:
             raise self._failure(error) from None  # the library's text may quote headers
+        self.date = answer.headers.get("Date", "")
         return Reply(status=answer.status_code, body=_object(answer))
 
     def _failure(self, error: requests.RequestException) -> Exception:

@@ -87,7 +87,7 @@ def _meaning(status: int, code: int) -> tuple[type[MlsnapError], str]:
     if status == 401 or code == _LOGIN:
         return StorageAuth, "check user and password: `security login show -application http`"
     if status == 403 or code == _FORBIDDEN:
-        return StorageForbidden, "the role of this user lacks it; docs/ontap.md has the commands of a role"
+        return StorageForbidden, "`mlsnap doctor --role run` prints the commands of a role that is enough"
     return StorageFailed, "the cluster's event log may say more: `event log show`"
 
 

@@ -147,7 +147,7 @@ class Home:
             snapshots=ours,
             foreign=(len(snapshots) if snapshots else volume.snapshots) - ours,
             most_snapshots=MOST_SNAPSHOTS,
-            notes=worth_knowing(volume, self.store),
+            notes=worth_knowing(self.store),
         )
 
     def _require_fit(self) -> NativeVolume:

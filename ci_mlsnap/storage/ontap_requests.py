@@ -61,6 +61,11 @@ class Requests:
 
         return Connection(self.endpoint, timeouts=self.patience.timeouts)
 
+    @property
+    def date(self) -> str:
+        """The time of the last answer by the cluster's clock, as HTTP writes it; empty where it said none."""
+        return self._connection.date
+
     def records(self, path: str, query: Mapping[str, str], act: str) -> Iterator[Json]:
         """Give the records of a collection, of all its pages."""
         asked = {**query, "max_records": _PAGE}

@@ -8,6 +8,7 @@ from pathlib import Path
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import (
     StorageFailed,
+    StorageFull,
     StorageReadOnly,
     StorageUnreachable,
     VolumeForeign,
@@ -106,7 +107,7 @@ def require_fit(volume: NativeVolume, path: Path) -> None:
             hint="look at what is mounted there (`findmnt`), and at the export that it comes by",
         )
     if volume.snapshots >= MOST_SNAPSHOTS:
-        raise StorageFailed(
+        raise StorageFull(
             f"{name} has {volume.snapshots} snapshots, and can have no more",
             safe="nothing was changed",
             hint="`mlsnap prune` removes some of ours; `volume snapshot show` tells whose the others are",
@@ -121,19 +122,12 @@ def require_fit(volume: NativeVolume, path: Path) -> None:
         )
 
 
-def worth_knowing(volume: NativeVolume, store: OntapStore) -> tuple[tuple[str, str], ...]:
-    """Say what of a volume may cost versions some day, each with what a person can do."""
-    found = []
-    if volume.deletes:
-        text = f"the cluster deletes snapshots of {volume.name} when it is full, and versions are among them"
-        found.append((text, f"`volume snapshot autodelete modify -volume {volume.name} -enabled false`"))
-    if volume.policy not in ("", "none"):
-        text = f"its snapshot policy {volume.policy} makes snapshots too, which count against {MOST_SNAPSHOTS}"
-        found.append((text, f"`volume modify -volume {volume.name} -snapshot-policy none`, if nobody needs them"))
-    if store.root.is_relative_to(store.volume):
-        text = "state is kept in the volume itself: who restores the volume as a whole puts it back too"
-        found.append((text, "set `state` to a folder on another volume"))
-    return tuple(found)
+def worth_knowing(store: OntapStore) -> tuple[tuple[str, str], ...]:
+    """Say what may cost versions some day, with what a person can do."""
+    if not store.root.is_relative_to(store.volume):
+        return ()
+    text = "state is kept in the volume itself: who restores the volume as a whole puts it back too"
+    return ((text, "set `state` to a folder on another volume"),)
 
 
 def require_mounted(path: Path) -> None:

@@ -7,7 +7,7 @@ writes removes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,19 @@ from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.durable.atomic import write_atomically
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import IntegrityDamage, VolumeRefused
-from ci_mlsnap.ports import Capabilities, DataSeen, Driver, Frozen, Member, Probe, Rebuilt, Restored, Snapshot
+from ci_mlsnap.ports import (
+    Capabilities,
+    DataSeen,
+    Driver,
+    Examinable,
+    Finding,
+    Frozen,
+    Member,
+    Probe,
+    Rebuilt,
+    Restored,
+    Snapshot,
+)
 
 _FIRST = "first-volume"
 """In the state of each volume: the id of the first one, where leases and journals are."""
@@ -61,6 +73,12 @@ class Together:
             faster=next((it.faster for it in every if it.faster), ""),
             notes=tuple(note for it in every for note in it.notes),
         )
+
+    def examine(self) -> Iterator[Finding]:
+        """See `Examinable.examine`."""
+        for driver in self._every():
+            if isinstance(driver, Examinable):
+                yield from driver.examine()
 
     def initialise(self, *, project: str, model: str) -> str:
         """See `Driver.initialise`. Raises `VolumeRefused` when another volume is, or was, the first one."""

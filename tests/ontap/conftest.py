@@ -12,6 +12,14 @@ from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Volume
 from tests.ontap.library import connected
 from tests.ontap.strictness import require_true_to_models
+from tests.promise.launching import Launcher
+
+
+@pytest.fixture(scope="session")
+def launcher() -> Iterator[Launcher]:
+    """Give the process that has all loaded and forks for each command."""
+    with Launcher() as launcher:
+        yield launcher
 
 
 @pytest.fixture

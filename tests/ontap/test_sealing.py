@@ -324,7 +324,7 @@ def test_a_mount_that_hides_the_snapshots_is_refused_before_anything_is_made(
     assert driver.volume_id == ""
 
 
-def test_what_may_cost_versions_some_day_is_said(
+def test_state_in_the_volume_itself_is_worth_a_word(
     emulator: Emulator, models: Volume, live: Path, driver: OntapDriver
 ) -> None:
     models.policy = "none"

@@ -8,8 +8,10 @@ test can kill a hundred times.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -42,6 +44,36 @@ def quicken() -> None:
         return Timing(**{**wishes, **waits, "own_signal_wait": min(wishes.get("own_signal_wait", 0.0), 5.0)})
 
     _put(services, "Timing", timing)
+    _quicken_ontap()
+
+
+def _quicken_ontap() -> None:
+    """Make the pauses short in which a cluster is waited for; a test may say how long is waited at all.
+
+    Where a test says `TEST_DIE_AT_REQUEST`, the process dies there: `3` before the third request is sent, `3+`
+    once it was answered.
+    """
+    from ci_mlsnap.storage import ontap, ontap_connection
+    from ci_mlsnap.storage.ontap_requests import Patience
+
+    def patience() -> Patience:
+        most = float(os.environ.get("TEST_ONTAP_PATIENCE", "10"))
+        quick = functools.partial(Patience, between=0.02, first_poll=0.01, longest_poll=0.05, fresh=0.0)
+        return quick(looking=most, job=most, shown=most, timeouts=(most, most))
+
+    _put(ontap, "Patience", patience)
+    sent, send = itertools.count(1), ontap_connection.Connection.send
+
+    def send_or_die(*arguments: Any, **wishes: Any) -> ontap_connection.Reply:
+        number, last = next(sent), os.environ.get("TEST_DIE_AT_REQUEST")
+        if last == str(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+        reply = send(*arguments, **wishes)
+        if last == f"{number}+":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return reply
+
+    _put(ontap_connection.Connection, "send", send_or_die)
 
 
 def pause_at_lease() -> None:

@@ -26,8 +26,11 @@ class Pair(NamedTuple):
         return x509.load_pem_x509_certificate(self.certificate.read_bytes()).fingerprint(hashes.SHA256()).hex()
 
 
-def self_signed(folder: Path, name: str, address: str = "") -> Pair:
-    """Make a certificate with a common name alone, as a cluster makes its own, or for an IP address as well."""
+def self_signed(folder: Path, name: str, address: str = "", *, days: int = 60) -> Pair:
+    """Make a certificate with a common name alone, as a cluster makes its own, or for an IP address as well.
+
+    It ends in so many `days`, which are less than none for one that has ended.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.COUNTRY_NAME, "US")]
@@ -39,8 +42,8 @@ def self_signed(folder: Path, name: str, address: str = "") -> Pair:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=30))
+        .not_valid_before(now - dt.timedelta(days=30))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     )
     if address:

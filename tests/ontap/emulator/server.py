@@ -75,9 +75,9 @@ class Emulator:
         self._thread.join()
         self._server.server_close()
 
-    def renew_certificate(self, *, named: bool = False) -> None:
+    def renew_certificate(self, *, named: bool = False, days: int = 60) -> None:
         """Show another certificate to whoever connects from now on; a `named` one is for the server's address."""
-        self.own = self_signed(self._certificates, self.cluster.name, self.host if named else "")
+        self.own = self_signed(self._certificates, self.cluster.name, self.host if named else "", days=days)
         self._context.load_cert_chain(self.own.certificate, self.own.key)
 
     def client_certificate(self, account: str) -> Pair:
@@ -85,6 +85,17 @@ class Emulator:
         made = self_signed(self._certificates, account)
         self._context.load_verify_locations(made.certificate)
         return made
+
+    def login(self, user: str, password: str) -> dict[str, str]:
+        """Give the variables by which `mlsnap` finds the cluster and is let in."""
+        return {
+            "MLSNAP__ONTAP__HOST": self.host,
+            "MLSNAP__ONTAP__PORT": str(self.port),
+            "MLSNAP__ONTAP__SVM": next(iter(self.cluster.svms)),
+            "MLSNAP__ONTAP__USER": user,
+            "MLSNAP__ONTAP__FINGERPRINT": self.own.fingerprint,
+            "MLSNAP_ONTAP_PASSWORD": password,
+        }
 
     def calls(self, pattern: str = "") -> list[str]:
         """Give `METHOD /path` of each exchange in which the pattern occurs."""
