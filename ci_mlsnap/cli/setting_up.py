@@ -48,7 +48,7 @@ def init(ctx: click.Context, /, *, train: str, volume: str, action: str | None, 
     help="Print the commands that make a role on ONTAP with the least rights for this.",
 )
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> int:
+def doctor(ctx: click.Context, as_json: bool, role: str | None) -> int:
     """Say on one screen what would go wrong, and what to do about it. Changes nothing."""
     from ci_mlsnap.flows.doctor import examine
 

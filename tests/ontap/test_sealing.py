@@ -327,14 +327,9 @@ def test_a_mount_that_hides_the_snapshots_is_refused_before_anything_is_made(
 def test_state_in_the_volume_itself_is_worth_a_word(
     emulator: Emulator, models: Volume, live: Path, driver: OntapDriver
 ) -> None:
-    models.policy = "none"
     assert driver.probe().notes == ()
-    models.policy, models.autodelete.enabled = "default", True
-    inside = driver_of(emulator, models, live / ".mlsnap/state")
-    told = [f"{text}: {hint}" for text, hint in inside.probe().notes]
-    assert len(told) == 3
-    for words, line in zip(("autodelete", "snapshot-policy none", "`state`"), told, strict=True):
-        assert words in line
+    ((_, hint),) = driver_of(emulator, models, live / ".mlsnap/state").probe().notes
+    assert "`state`" in hint
 
 
 def test_a_volume_that_is_full_of_snapshots_is_refused_by_the_probe(
