@@ -63,7 +63,6 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[tuple[str, str], ...] = ()
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `doctor`'s screen; `bad` would stop a run, a `note` is worth knowing."""
 
@@ -73,6 +72,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot as the storage knows it. `marker` is None for a foreign one, of which nothing else is said.
 
     `adopted`: the marker was made from the manifest by a rebuild, so nothing else vouches for either.

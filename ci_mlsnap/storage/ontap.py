@@ -91,8 +91,6 @@ class OntapDriver:
         """See `Driver.probe`."""
         return self._home.probe(self.capabilities.way)
 
-    def initialise(self, *, project: str, model: str) -> str:
-        """See `Driver.initialise`; the volume itself is never made. Raises `VolumeMissing` too."""
     def examine(self) -> Iterator[Finding]:
         """See `Examinable.examine`; nothing without a login, which `probe` says."""
         if self._home.api is None:
@@ -101,6 +99,8 @@ class OntapDriver:
 
         return examine(self._home.api, self._home.path, self._home.named)
 
+    def initialise(self, *, project: str, model: str) -> str:
+        """See `Driver.initialise`; the volume itself is never made. Raises `VolumeMissing` too."""
         return self._home.initialise(project=project, model=model)
 
     def see_data(self, existing: str = "") -> DataSeen:
