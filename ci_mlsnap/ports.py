@@ -159,6 +159,24 @@ class StorageClones(Protocol):
         """Give the name that the storage has for the clone at a place; empty for a copy."""
 
 
+@runtime_checkable
+class Reverting(Protocol):
+    """A driver whose storage can make the live tree a version at once, at the cost of all that is newer."""
+
+    def newer_than(self, name: SnapshotName) -> Sequence[Snapshot]:
+        """Name what may be newer than a version, under the names that the storage has for it.
+
+        Foreign ones are among it, and ours in the trash. Raises `NoSuchVersion`, `StorageFailed`.
+        """
+
+    def revert(self, name: SnapshotName, *, losing: Collection[str]) -> None:
+        """Make the live tree the version, and wait until it is seen to be; what was newer is gone then.
+
+        Raises `Refused` when that would end anything besides `losing`, or state would go back too; other errors
+        when nothing was changed, and `StorageUnknown` when that cannot be told.
+        """
+
+
 class Driver(Protocol):
     """One volume on one storage. Every method raises only errors of `ci_mlsnap.errors`.
 

@@ -35,6 +35,8 @@ def checkout(ctx: click.Context, revision: str, as_json: bool) -> int:
 @click.option("--to", type=click.Path(path_type=Path), help="Make a writable copy at this new folder instead.")
 @click.option("--shared", is_flag=True, help="Move the live tree of a shared volume, for all who use it.")
 @click.option("--writable", is_flag=True, help="Let the view of a shared volume lead to a copy to write to.")
+@click.option("--in-place", is_flag=True, help="With --shared: by the storage, at once; newer snapshots are lost.")
+@click.option("--lose-newer", is_flag=True, help="With --in-place: the newer snapshots that it named may go.")
 @click.option("--nearest", is_flag=True, help="Take the nearest ancestor's version when there is no other.")
 @json_option
 @click.argument("revision")
@@ -49,6 +51,8 @@ def restore(
     to: Path | None,
     shared: bool,
     writable: bool,
+    in_place: bool,
+    lose_newer: bool,
     nearest: bool,
     as_json: bool,
 ) -> int:
@@ -64,7 +68,21 @@ def restore(
             safe="nothing was done",
             hint="`mlsnap restore REVISION --writable` lets the view lead to a copy of the whole version",
         )
+    if lose_newer and not in_place:
+        raise UsageError(
+            "--lose-newer goes with --in-place",
+            safe="nothing was done",
+            hint="without --in-place no restore loses anything",
+        )
+    if in_place and (paths or writable or to is not None or not shared):
+        raise UsageError(
+            "--in-place goes with --shared, and with neither PATH nor --to nor --writable",
+            safe="nothing was done",
+            hint="`mlsnap restore REVISION --shared` brings the version back and loses nothing",
+        )
     project = open_here(ctx)
+    if in_place:
+        return _restore_in_place(project, revision, lose_newer=lose_newer, nearest=nearest, as_json=as_json)
     place = None if to is None else Path(os.path.normpath(to.absolute()))
     if paths:
         return _restore_parts(project, revision, paths, place, shared=shared, nearest=nearest, as_json=as_json)
@@ -111,6 +129,12 @@ def _undelete(project: Project, revision: str, as_json: bool) -> int:
     return ExitCode.DONE
 
 
+def _restore_in_place(project: Project, revision: str, *, lose_newer: bool, nearest: bool, as_json: bool) -> int:
+    from ci_mlsnap.flows.restore_in_place import restore_in_place
+
+    return _tell(restore_in_place(project, revision, lose_newer=lose_newer, nearest=nearest), as_json)
+
+
 def _restore_parts(
     project: Project,
     revision: str,
@@ -155,11 +179,14 @@ def _tell(back: Back, as_json: bool) -> int:
                 "aside": aside,
                 "changed": back.moved is None or back.moved.way != "none",
                 "clone": back.clone or None,
+                "lost": list(back.lost),
             }
         )
         return ExitCode.DONE
     moved = (back.moved.way, back.moved.kept, back.moved.changed) if back.moved else None
     aside = str(back.moved.aside or "") if back.moved else ""
-    for line in back_lines(version, back.answer.how, back.place, moved, aside=aside, clone=back.clone):
+    for line in back_lines(
+        version, back.answer.how, back.place, moved, aside=aside, clone=back.clone, lost=back.lost
+    ):
         click.echo(printable(line))
     return ExitCode.DONE

@@ -26,7 +26,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     `aside` is where a tree was put that no snapshot can carry; nothing ever removes it.
     """
 
-    way: Literal["swap", "sync", "none"]
+    way: Literal["swap", "sync", "in-place", "none"]
     kept: str = ""
     changed: int = 0
     aside: Path | None = None

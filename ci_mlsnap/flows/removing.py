@@ -22,7 +22,7 @@ from ci_mlsnap.durable.locks import lock
 from ci_mlsnap.errors import MlsnapError, SnapshotHeld
 from ci_mlsnap.flows import holding
 from ci_mlsnap.flows.context import Project
-from ci_mlsnap.state import catalogue, pruned
+from ci_mlsnap.state import catalogue, pruned, reverting
 from ci_mlsnap.state.outbox import Outbox
 
 _LOCK_WAIT = 60.0
@@ -89,6 +89,7 @@ def finish_cut_off(project: Project) -> tuple[str, ...]:
     What lies in the trash and nothing is known of comes back: then a policy decides anew.
     """
     driver, state = project.driver, project.state
+    finish_lost(project)
     said: list[str] = []
     lying = {snapshot.name for snapshot in driver.pruned()}
     records = pruned.all_of(state)
@@ -101,6 +102,26 @@ def finish_cut_off(project: Project) -> tuple[str, ...]:
         driver.undelete(SnapshotName.parse(name))
         said.append(f"{name[:12]} is back from the trash: nothing was known of its removal")
     return tuple(said)
+
+
+def finish_lost(project: Project) -> None:
+    """Finish what a restore in place began: what it lost is gone for good, and is known. Doing it twice is once.
+
+    For whoever is `alone`. What is still there was not lost, and stays what it was.
+    """
+    begun = reverting.find(project.state)
+    if begun is None:
+        return
+    driver = project.driver
+    there = {snapshot.name for snapshot in (*driver.list(), *driver.pruned())}
+    left = [version for version in catalogue.versions(driver) if version.header.name in there]
+    for record in begun.lost:
+        if record.name not in there:
+            near = nearest(record.header.sequence, left)
+            pruned.write(project.state, record)
+            driver.delete(SnapshotName.parse(record.name), even_held=True)
+            _tell(project, record, near.header.name if near is not None else "")
+    reverting.forget(project.state)
 
 
 def release_pins(project: Project) -> None:

@@ -26,12 +26,14 @@ from ci_mlsnap.state import live, rolled_back
 class Back(msgspec.Struct, frozen=True, kw_only=True):
     """What was brought back: the answer, where to, and what became of the tree before.
 
-    `clone` is the storage's own name of what was made there; empty for a copy."""
+    `clone` is the storage's own name of what was made there; empty for a copy. `lost` names the snapshots that a
+    restore in place ended."""
 
     answer: Answer
     place: Path
     moved: Moved | None = None
     clone: str = ""
+    lost: tuple[str, ...] = ()
 
 
 def restore(

@@ -29,6 +29,7 @@ def back_lines(
     *,
     aside: str = "",
     clone: str = "",
+    lost: Sequence[str] = (),
 ) -> list[str]:
     """Say what was brought back: `moved` is the way, the name of what was kept, and how many files differed."""
     header = version.header
@@ -47,6 +48,8 @@ def back_lines(
     if clone:
         lines.append(f"  it is the volume {clone}, a clone by the storage: nothing was copied")
         lines.append("  the version's snapshot cannot be deleted while that is there")
+    if lost:
+        lines.append(f"  newer snapshots are lost: {', '.join(lost)}")
     if not version.good and version.name.is_version:
         lines.append("  this version misses a gate")
     return lines

@@ -19,6 +19,7 @@ from ci_mlsnap.storage.ontap_home import Home
 from ci_mlsnap.storage.ontap_layout import OntapStore
 from ci_mlsnap.storage.ontap_requests import Patience
 from ci_mlsnap.storage.ontap_restoring import OntapRestoring, not_the_volume
+from ci_mlsnap.storage.ontap_reverting import OntapReverting
 from ci_mlsnap.storage.ontap_sealing import RACY_SECONDS, Sealing
 from ci_mlsnap.storage.ontap_trash import OntapTrash
 
@@ -69,6 +70,7 @@ class OntapDriver:
             instant=True,
             enforced_read_only=True,
             swap=False,
+            in_place=True,
             apart=False,
             freezes_clones=False,
             makes_volume=False,
@@ -219,6 +221,18 @@ class OntapDriver:
     def clone_on_storage(self, destination: Path) -> str:
         """See `StorageClones.clone_on_storage`."""
         return self._restoring.clone_on_storage(destination)
+
+    def newer_than(self, name: SnapshotName) -> Sequence[Snapshot]:
+        """See `Reverting.newer_than`."""
+        return self._reverting.newer_than(name)
+
+    def revert(self, name: SnapshotName, *, losing: Collection[str]) -> None:
+        """See `Reverting.revert`: refused while state is in the volume."""
+        self._reverting.revert(name, losing=losing)
+
+    @property
+    def _reverting(self) -> OntapReverting:
+        return OntapReverting(restoring=self._restoring)
 
     def trash(self) -> Sequence[Path]:
         """See `Driver.trash`: nothing is ever displaced here."""

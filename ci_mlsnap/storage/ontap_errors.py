@@ -60,6 +60,10 @@ _MEANINGS: dict[int, tuple[type[MlsnapError], str]] = {
     1638477: (Refused, "the name is kept for ONTAP itself"),
     1638518: (Refused, "ONTAP does not accept the name"),
     524508: (Refused, "ONTAP does not accept the name"),
+    524511: (StorageFailed, "`event log show` may say more; without --in-place the cluster restores nothing"),
+    1638480: (SnapshotHeld, "SnapMirror needs a newer snapshot: `snapmirror show`; restore without --in-place"),
+    9437886: (SnapshotHeld, "a newer snapshot is locked until its time is over; restore without --in-place"),
+    1638590: (Refused, "a snapshot from before the volume's conversion; restore without --in-place"),
     1638574: (Refused, "a FlexGroup's snapshots have no expiry time"),
 }
 

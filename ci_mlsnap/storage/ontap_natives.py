@@ -60,6 +60,10 @@ class Natives:
     def _is_fresh(self, moment: float) -> bool:
         return time.monotonic() - moment < self.api.patience.fresh
 
+    def ask_anew(self) -> None:
+        """Forget all that was seen a moment ago."""
+        self._seen, self._listed = {}, _LONG_AGO
+
     def _ask_again(self, name: str) -> None:
         self._seen[name] = (_LONG_AGO, None)
 

@@ -55,7 +55,7 @@ class OntapShelf(Shelf, frozen=True, kw_only=True):
         if self.natives is None:
             found = [self._look(name, book) for name in sorted(book.present)]
             return [snapshot for snapshot in found if snapshot is not None]
-        return [self._told(it, book) for it in self.natives.all() if self.pruned_name(it) is None]
+        return [self.told(it, book) for it in self.natives.all() if self.pruned_name(it) is None]
 
     def gone(self, book: Book) -> Sequence[str]:
         """See `Shelf.gone`."""
@@ -69,9 +69,10 @@ class OntapShelf(Shelf, frozen=True, kw_only=True):
         if self.natives is None:
             return super()._look(name, book)
         found = self.natives.find(name)
-        return None if found is None else self._told(found, book)
+        return None if found is None else self.told(found, book)
 
-    def _told(self, found: NativeSnapshot, book: Book) -> Snapshot:
+    def told(self, found: NativeSnapshot, book: Book) -> Snapshot:
+        """Say what a snapshot of the cluster is to us, as a book knows it."""
         marker = self.marker_of(found)
         if marker is None or found.name in book.deleted:  # one that was taken back, and could not be deleted
             return Snapshot(name=found.name, marker=None, native_id=found.uuid)
@@ -96,7 +97,7 @@ class OntapShelf(Shelf, frozen=True, kw_only=True):
             return super()._publication(name)
         book = self.ledger.read()
         found = self.natives.find(str(name), whenever=True)
-        marker = self._told(found, book).marker if found is not None else None
+        marker = self.told(found, book).marker if found is not None else None
         if marker is None:
             why = "" if found is None else "what stands under that name is not ours"
             raise NoSuchVersion(f"there is no version {name}", why=why, hint="`mlsnap log` names those there are")
