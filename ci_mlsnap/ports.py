@@ -15,6 +15,7 @@ from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.manifest import Inventory, Manifest, ManifestHeader
 from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.domain.notices import Notice
 from ci_mlsnap.domain.status import CommitStatus
 
 # -- storage -----------------------------------------------------------------------------------------
@@ -362,7 +363,7 @@ class Examinable(Protocol):
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the forge answered to a status."""
+    """What the forge answered: the address of what is there now."""
 
     url: str = ""
 
@@ -378,6 +379,12 @@ class Forge(Protocol):
 
     def statuses_of(self, repository: str, sha: str) -> Sequence[CommitStatus]:
         """Give a commit's newest statuses, newest first, at most a hundred; whoever may push can forge them."""
+
+    def newest_statuses(self, repository: str, sha: str) -> Sequence[CommitStatus]:
+        """Give the newest status of each context of a commit; whoever may push can forge them."""
+
+    def tell(self, repository: str, notice: Notice) -> Sent:
+        """Make what the notice says be there; doing it twice is doing it once, also after a lost answer."""
 
 
 # -- build (the CI) ----------------------------------------------------------------------------------

@@ -36,8 +36,8 @@ from ci_mlsnap.errors import ConfigInvalid
 from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
 from ci_mlsnap.git.repository import GitRepository
 from ci_mlsnap.ports import Build, Driver, Progress
+from ci_mlsnap.report.comment import ALL_TEMPLATES
 from ci_mlsnap.report.rendering import load_markdown
-from ci_mlsnap.report.summary import TEMPLATE as SUMMARY
 from ci_mlsnap.storage.layout import OWN
 from ci_mlsnap.storage.ontap_endpoint import PASSWORD, TOKEN, Endpoint, Wishes
 from ci_mlsnap.storage.registry import open_data_driver, open_driver, together
@@ -100,7 +100,8 @@ def isolate_training(hands: Hands, *, trusted: bool) -> Isolation | None:
         import concurrent.futures.thread  # noqa: F401 - what copies a tree wants it, elsewhere at the last moment
 
         if hands.build.name:
-            load_markdown(SUMMARY)
+            for template in ALL_TEMPLATES:
+                load_markdown(template)
     return isolation
 
 

@@ -1,4 +1,4 @@
-"""run, begin, train, conclude, finish, snapshot, publish."""
+"""run, begin, train, conclude, finish, snapshot."""
 
 from __future__ import annotations
 
@@ -193,32 +193,6 @@ def snapshot(ctx: click.Context, allow_dirty: bool, break_lease: bool, ephemeral
     if as_json:
         emit_json(record)
     return ExitCode(record.exit_code)
-
-
-@click.command()
-@click.option("--notes", is_flag=True, help="Also tell versions as git notes, and exchange these with origin.")
-@json_option
-@click.pass_context
-def publish(ctx: click.Context, notes: bool, as_json: bool) -> int:
-    """Send the statuses that wait in the outbox."""
-    from ci_mlsnap.cli.noting import noted_text
-    from ci_mlsnap.flows.announce import send_waiting
-    from ci_mlsnap.flows.noting import note
-
-    project = open_here(ctx)
-    announced = send_waiting(project.driver, project.hands.announcer)
-    noted = note(project) if notes else None
-    if as_json:
-        emit_json({"sent": announced.sent, "queued": announced.queued, "why": announced.why, "notes": noted})
-    else:
-        click.echo(f"{len(announced.sent)} sent, {len(announced.queued)} waiting" + _because(announced.why))
-        if noted is not None:
-            click.echo(printable(noted_text(noted)))
-    return ExitCode.ANNOUNCING_QUEUED if announced.queued else ExitCode.DONE
-
-
-def _because(why: str) -> str:
-    return f": {printable(why)}" if why else ""
 
 
 def _print_plan(project: Project, request: Request, as_json: bool) -> int:

@@ -44,7 +44,7 @@ COMMANDS: dict[str, Row] = {
     "rebuild": Row(
         "CI and repair", "verifying", "Know versions again from their snapshots, after a loss of state."
     ),
-    "publish": Row("CI and repair", "running", "Send the statuses that wait in the outbox."),
+    "publish": Row("CI and repair", "publishing", "Send the statuses and comments that wait; sum up models."),
 }
 
 HINTS: dict[str, str] = {

@@ -451,6 +451,24 @@ KEYS: tuple[Key, ...] = (
         default="what the CI says, else `owner/name` of the remote `origin`",
         example='forge.repository = "acme/digits"',
     ),
+    Key(
+        path=("forge", "comment"),
+        level=Level.REPOSITORY,
+        kind=kinds.COMMENT,
+        text="Whether a run in CI leaves a comment on the commit's pull request, one for each model, edited in "
+        'place. `"on-change"` makes the first one only when a metric differs from the base, a gate was missed, or '
+        "the run failed. See [statuses](statuses.md#the-comment).",
+        default="true",
+        example='forge.comment = "on-change"',
+    ),
+    Key(
+        path=("forge", "gate_statuses"),
+        level=Level.REPOSITORY,
+        kind=kinds.BOOLEAN,
+        text="Whether each gate has a commit status of its own, `mlsnap/<model>/<metric>`, besides the model's.",
+        default="false",
+        example="forge.gate_statuses = true",
+    ),
 )
 
 SHORT_FORMS: dict[KeyPath, KeyPath] = {("train",): ("train", "command")}

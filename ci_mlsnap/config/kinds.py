@@ -153,6 +153,14 @@ def _boolean(value: object) -> object:
     return value
 
 
+def _comment(value: object) -> object:
+    if isinstance(value, bool):
+        return "always" if value else "never"
+    if value != "on-change":
+        raise WrongValue("is none of them")
+    return value
+
+
 def _duration(value: object) -> object:
     found = seconds(value)
     if found is None:
@@ -282,6 +290,11 @@ PIN = _checked(
     "^(snapshot|record|existing:(?!\\.{1,2}$)[^/\\x00-\\x1f\\x7f]{1,255})$",
 )
 BOOLEAN = Kind(accepts="true or false", schema={"type": "boolean"}, read=_boolean)
+COMMENT = Kind(
+    accepts='true, false, or "on-change"',
+    schema={"anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["on-change"]}]},
+    read=_comment,
+)
 _SHARE = "[0-9]+(\\.[0-9]+)?%"
 SPACE = Kind(
     accepts='a share of the storage such as "20%", or a size such as "500 GB", or a number of bytes',

@@ -10,6 +10,7 @@ import msgspec
 from ci_mlsnap.config.levels import Origin
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.manifest import FilesMode
+from ci_mlsnap.domain.notices import CommentWish
 from ci_mlsnap.domain.plan import Isolation
 from ci_mlsnap.domain.policy import Policy
 
@@ -52,11 +53,14 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where statuses go. `ca` is the path of a certificate bundle, empty for the system's."""
+    """Where statuses go, and what is told there besides the model's status. `ca` is the path of a certificate
+    bundle, empty for the system's."""
 
     url: str = "https://api.github.com"
     ca: str = ""
     repository: str = ""
+    comment: CommentWish = "always"
+    gate_statuses: bool = False
 
 
 class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""A GitHub look-alike on loopback: keeps commit statuses by GitHub's rules, and fails when told to.
+"""A GitHub look-alike on loopback: keeps statuses and comments by GitHub's rules, and fails when told to.
 
 `python -m ci_mlsnap.demo.github --token-env NAME` prints its URL and serves until SIGTERM.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import signal
 import ssl
 import threading
@@ -17,13 +16,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Literal, Self
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Self
 
 from ci_mlsnap.demo.commit_board import CommitBoard, Refusal, any_commit
+from ci_mlsnap.demo.conversations import Conversations
 from ci_mlsnap.demo.faults import Fault, FaultScript, reset
+from ci_mlsnap.demo.routes import Access, Routes
 
-Access = Literal["write", "read", "none"]
 _MAX_BODY = 1_000_000
 
 
@@ -40,7 +39,8 @@ class Received:
 class GitHubLookAlike:
     """The server, for use in a `with` statement; `url` is the API's address.
 
-    `tokens` says what each token may do: "write" posts statuses, "read" only looks, "none" sees no repository.
+    `tokens` says what each token may do: "write" posts, "read" only looks, "none" sees no repository. One that
+    begins with `ghs_` is an Action's, whose comments are a bot's.
     `prefix` is `/api/v3` on GitHub Enterprise Server, `tls` a context with a certificate for 127.0.0.1.
     """
 
@@ -55,6 +55,8 @@ class GitHubLookAlike:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.board = CommitBoard(repositories, knows)
+        self.conversations = Conversations()
+        self._routes = Routes(self.board, self.conversations)
         self.faults = FaultScript()
         self.received: list[Received] = []
         self.connections = 0
@@ -81,49 +83,17 @@ class GitHubLookAlike:
 
     def answer(self, method: str, target: str, authorization: str, body: str) -> tuple[int, object]:
         """Obey a request and give the answer's code and body. Raises `Refusal`."""
-        access = self._access(authorization)
-        parts = urlsplit(target)
-        path = parts.path.removeprefix(self.prefix) if parts.path.startswith(self.prefix) else ""
-        found = re.fullmatch(r"/repos/([^/]+/[^/]+)(?:/(statuses|commits)/([^/]+)(?:/(status|statuses))?)?", path)
-        if found is None or access == "none":
+        access, token = self._access(authorization)
+        if not target.startswith(self.prefix):
             raise Refusal(404, "Not Found")
-        repository, kind, sha, view = found.groups()
-        if method == "POST" and kind == "statuses" and view is None:
-            if access != "write":
-                raise Refusal(403, "Resource not accessible by integration")
-            return 201, self.board.post(repository, sha, _json(body))
-        if method != "GET" or (kind == "statuses" and view):
-            raise Refusal(404, "Not Found")
-        if kind is None:
-            return 200, self.board.repository(repository, may_push=access == "write")
-        if kind == "commits" and view is None:
-            return 200, self.board.commit(repository, sha)
-        if view == "status":
-            return 200, self.board.combined(repository, sha)
-        return 200, _page(self.board.statuses(repository, sha), parse_qs(parts.query))
+        target, bot = target.removeprefix(self.prefix), token.startswith("ghs_")
+        return self._routes.answer(method, target, access=access, bot=bot, body=body)
 
-    def _access(self, authorization: str) -> Access:
+    def _access(self, authorization: str) -> tuple[Access, str]:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() not in ("token", "bearer") or token not in self.tokens:
             raise Refusal(401, "Bad credentials" if authorization else "Requires authentication")
-        return self.tokens[token]
-
-
-def _json(body: str) -> object:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
-
-
-def _page(statuses: list[dict[str, object]], query: Mapping[str, list[str]]) -> list[dict[str, object]]:
-    def number(name: str, default: int) -> int:
-        text = query.get(name, [""])[0]
-        return max(1, int(text)) if text.isdecimal() else default
-
-    size = min(number("per_page", 30), 100)
-    start = (number("page", 1) - 1) * size
-    return statuses[start : start + size]
+        return self.tokens[token], token
 
 
 class _Server(ThreadingHTTPServer):

@@ -7,13 +7,14 @@ The important words come first, since a forge cuts what does not fit.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
-from ci_mlsnap.domain.gates import Verdict
+from ci_mlsnap.domain.gates import Finding, Verdict
 from ci_mlsnap.domain.metrics import headline, shown
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Record
-from ci_mlsnap.domain.status import CommitStatus, State, cut, one_line, status
+from ci_mlsnap.domain.status import ROLL_UP, CommitStatus, State, cut, one_line, status
 from ci_mlsnap.domain.texts import change, counted, duration, size
 
 DIGEST_PREFIX = 12
@@ -30,8 +31,19 @@ def waiting(plan: Plan, owner: str) -> CommitStatus:
     return _status(plan, "pending", f"Waiting for another run on volume {_volume(plan)}: {owner}")
 
 
+def page_url(plan: Plan, record: Record) -> str:
+    """Give the page of the version that a run made or found; where none is published, what else says more."""
+    made = record.volume.snapshot if record.volume is not None else ""
+    return f"{plan.report_url}/{made}/index.html" if plan.report_url and made else plan.target_url
+
+
 def concluded(plan: Plan, record: Record) -> CommitStatus:
-    """Say how the run ended, from its record."""
+    """Say how the run ended, from its record, with a link to the version's page."""
+    found = _concluded(plan, record)
+    return status(found.sha, found.context, found.state, found.description, page_url(plan, record))
+
+
+def _concluded(plan: Plan, record: Record) -> CommitStatus:
     match record.outcome:
         case "good":
             return _status(plan, "success", _ready(record))
@@ -45,6 +57,55 @@ def concluded(plan: Plan, record: Record) -> CommitStatus:
             return _status(plan, "success", f"Nothing to train: {record.reason}")
         case "failed":
             return _failed(plan, record)
+
+
+def gates_concluded(plan: Plan, record: Record) -> list[CommitStatus]:
+    """Say of each gate that has a status of its own how it was judged, or why it was not: never left pending."""
+    findings = record.verdict.findings if record.verdict else ()
+    return [
+        _gate_status(plan, record, context, [finding for finding in findings if finding.metric == metric])
+        for metric, context in sorted(plan.gate_contexts.items())
+    ]
+
+
+def _gate_status(plan: Plan, record: Record, context: str, findings: Sequence[Finding]) -> CommitStatus:
+    if findings:
+        good = all(finding.good for finding in findings)
+        texts = [finding.text for finding in sorted(findings, key=lambda finding: finding.good)]
+        state: State = "success" if good else "failure"
+        return status(plan.commit, context, state, "; ".join(texts), plan.target_url)
+    model = concluded(plan, record)
+    text = "Not judged by this gate" if record.verdict else f"Not judged: {model.description}"
+    return status(plan.commit, context, model.state, text, plan.target_url)
+
+
+def rolled_up(sha: str, found: Iterable[CommitStatus], target_url: str = "") -> CommitStatus:
+    """Sum up the newest statuses of a commit's models: failed if one is, else pending if one is, else success.
+
+    The statuses of gates count with their models'. A commit of which no model says anything is an error: the jobs
+    that should have said something did not come that far.
+    """
+    ours = [it for it in found if it.context.lower().startswith(f"{ROLL_UP}/")]
+    states: dict[str, set[State]] = {}
+    for it in ours:
+        states.setdefault(it.context.split("/")[1], set()).add(it.state)
+    failed = sorted(model for model, those in states.items() if those & {"failure", "error"})
+    waiting = sorted(model for model, those in states.items() if "pending" in those and model not in failed)
+    if not states:
+        return status(sha, ROLL_UP, "error", "No model has said anything of this commit", target_url)
+    of = counted(len(states), "model")
+    if failed:
+        return status(sha, ROLL_UP, "failure", f"{len(failed)} of {of} failed: {', '.join(failed)}", target_url)
+    if waiting:
+        return status(sha, ROLL_UP, "pending", f"{len(waiting)} of {of} to come: {', '.join(waiting)}", target_url)
+    return status(sha, ROLL_UP, "success", f"{of}: {', '.join(sorted(states))}", target_url)
+
+
+def has_news(record: Record) -> bool:
+    """Tell whether not all is as before: the run failed or missed a gate, or a metric is another."""
+    now, before = record.metrics.scalars, record.baseline_metrics
+    same = now.keys() == before.keys() and all(shown(now[name]) == shown(before[name]) for name in now)
+    return record.outcome in ("failed", "gate-missed") or not same
 
 
 def pruned(

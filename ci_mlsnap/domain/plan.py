@@ -11,6 +11,7 @@ from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.manifest import FilesMode
 from ci_mlsnap.domain.metrics import Scalar
+from ci_mlsnap.domain.notices import CommentWish
 from ci_mlsnap.domain.pins import DataPlan
 
 Isolation = Literal["workspace", "in-place"]
@@ -57,6 +58,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `action`: train and snapshot; announce the version `answered_by` again; or nothing, with the `reason`.
     `reason` of training is why a version that is there does not do. `volume` is the first model volume, `others`
     make a version together with it, in this order. `data` are the volumes that training reads.
+    `gate_contexts` are the statuses of the gates by metric, where these have their own.
+    `report_url` is where the report is published, empty where that is not known.
     `adopts` takes the live tree as it is instead of training. `parent` names the snapshot training starts from,
     `baseline` the one gates compare with. `ancestors` are the commits before this one, as far as they were looked
     at, where the live tree is to advance.
@@ -92,6 +95,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     repository: str = ""
     context: str = ""
     target_url: str = ""
+    report_url: str = ""
+    comment: CommentWish = "always"
+    gate_contexts: dict[str, str] = {}
     lease_wait: float = 1800.0
     tool: str
 

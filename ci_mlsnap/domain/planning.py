@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -12,6 +12,7 @@ from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.manifest import FilesMode
 from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.notices import CommentWish
 from ci_mlsnap.domain.pins import DataPlan, Pin, differing
 from ci_mlsnap.domain.plan import Isolation, Plan, TrainingPlan, VolumePlan
 from ci_mlsnap.domain.versions import Answer, Version
@@ -38,6 +39,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     on_fork: Literal["skip", "fail"]
     context: str
     repository: str
+    report_url: str = ""
+    comment: CommentWish = "always"
+    gate_contexts: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +128,9 @@ def _common(facts: Facts, rules: Rules, tool: str) -> Plan:
         repository=rules.repository,
         context=rules.context,
         target_url=facts.target_url,
+        report_url=rules.report_url,
+        comment=rules.comment,
+        gate_contexts=dict(rules.gate_contexts),
         lease_wait=rules.lease_wait,
         tool=tool,
     )

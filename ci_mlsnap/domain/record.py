@@ -82,6 +82,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     plan_checked: bool = True
     announced: tuple[str, ...] = ()
     queued: tuple[str, ...] = ()
+    comment_url: str = ""
     tool: str
 
     @property

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
+
+from ci_mlsnap.domain.gates import Gate
+from ci_mlsnap.errors import ConfigInvalid
 
 DESCRIPTION_LIMIT = 140
 """GitHub's limit in characters; a longer description is refused with 422."""
@@ -40,6 +44,27 @@ def context_for(model: str, metric: str = "") -> str:
     if len(context) <= CONTEXT_LIMIT:
         return context
     return context[: CONTEXT_LIMIT - 13] + "~" + hashlib.sha256(metric.encode(errors="replace")).hexdigest()[:12]
+
+
+ROLL_UP = "mlsnap"
+"""The context of the one status that stands for all models of a commit."""
+
+
+def gate_contexts(model: str, gates: Iterable[Gate]) -> dict[str, str]:
+    """Give each gate's context by its metric. Raises `ConfigInvalid` for two that a forge could not tell apart."""
+    contexts: dict[str, str] = {}
+    for gate in gates:
+        context = context_for(model, gate.metric)
+        same = next((metric for metric, it in contexts.items() if it.lower() == context.lower()), None)
+        if same is not None:
+            raise ConfigInvalid(
+                f"the gates {ascii(same)[:80]} and {ascii(gate.metric)[:80]} have the same status",
+                why=f"to the forge both are {cut(context, 80)}, since it tells no capitals from small letters",
+                safe="nothing was done",
+                hint="name one of the metrics otherwise, or set `forge.gate_statuses = false`",
+            )
+        contexts[gate.metric] = context
+    return contexts
 
 
 def status(sha: str, context: str, state: State, description: str, target_url: str = "") -> CommitStatus:

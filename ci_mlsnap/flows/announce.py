@@ -11,6 +11,7 @@ from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.flows.context import Announcer, Hands
 from ci_mlsnap.ports import Driver, Step
+from ci_mlsnap.state.notices import NoticeBox, Told
 from ci_mlsnap.state.outbox import Outbox
 
 
@@ -27,13 +28,12 @@ def announce(
     hands: Hands,
     driver: Driver,
     plan: Plan,
-    status: CommitStatus,
-    *,
+    *statuses: CommitStatus,
     snapshot: str = "",
     hasty: bool = False,
     fence: AbstractContextManager[object] | None = None,
 ) -> Announced:
-    """Send one status, or leave it in the outbox. Never raises for the forge's sake; `hasty` tries once only.
+    """Send statuses, or leave them in the outbox. Never raises for the forge's sake; `hasty` tries once only.
 
     Nothing is queued where there is nobody to post to; a dirty tree's snapshot has no status at all. What the
     `fence` raises comes out, and nothing is queued then.
@@ -43,7 +43,8 @@ def announce(
             return Announced(why="a dirty tree has no commit to post on")
         if not plan.repository or hands.announcer.forge is None:
             return Announced(why=hands.announcer.silence or "the repository has no origin on a forge")
-        Outbox(driver.state_folder()).put(plan.repository, status, snapshot=snapshot)
+        for status in statuses:
+            Outbox(driver.state_folder()).put(plan.repository, status, snapshot=snapshot)
     return send_waiting(driver, hands.announcer, hasty=hasty)
 
 
@@ -61,6 +62,13 @@ def send_waiting(driver: Driver, announcer: Announcer, *, hasty: bool = False) -
         refused=tuple(entry.status.context for entry in delivery.undeliverable),
         why=delivery.why,
     )
+
+
+def send_notices(driver: Driver, announcer: Announcer) -> Told:
+    """Send the comments that wait. What speaks of a snapshot goes out only while that exists."""
+    if announcer.forge is None:
+        return Told()
+    return NoticeBox(driver.state_folder()).deliver(announcer.forge, exists=lambda name: _exists(driver, name))
 
 
 def publish_step(announced: Announced, status: CommitStatus) -> Step:

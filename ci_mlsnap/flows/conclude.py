@@ -324,8 +324,9 @@ def _snapshot_step(plan: Plan, volumes: Sequence[VolumeRecord]) -> Step:
 def _announce(hands: Hands, driver: Driver, run: Run, record: Record) -> Announced:
     assert record.volume is not None
     status = announcing.concluded(run.plan, record)
+    gates = announcing.gates_concluded(run.plan, record)
     fence = leases.fenced(driver, run)
-    announced = announce(hands, driver, run.plan, status, snapshot=record.volume.snapshot, fence=fence)
+    announced = announce(hands, driver, run.plan, status, *gates, snapshot=record.volume.snapshot, fence=fence)
     hands.progress.step(publish_step(announced, status))
     return announced
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.plan import Plan, TrainingPlan
 from ci_mlsnap.domain.planning import Facts, Rules, Wishes, decide
-from ci_mlsnap.domain.status import context_for
+from ci_mlsnap.domain.status import context_for, gate_contexts
 from ci_mlsnap.errors import MlsnapError, NoCommit
 from ci_mlsnap.flows import pinning
 from ci_mlsnap.flows.context import TOOL, Project, Request
@@ -81,7 +81,7 @@ def _facts(project: Project, event: Event) -> Facts:
         used_names=tuple(project.driver.used_names()),
         ancestors=ancestors,
         base_commits=_base_commits(project, event, ancestors),
-        target_url=_target(project, event),
+        target_url=page_of(project, event),
     )
 
 
@@ -90,6 +90,7 @@ def dirty_paths(project: Project) -> Iterator[str]:
     places = [place for place in (project.volume_path, project.view) if place is not None]
     places += [Path(place) for other in project.others for place in (other.path, other.view) if place]
     places += [Path(volume.path) for volume in project.data]
+    places += [project.hands.report.folder] if project.hands.report is not None else []
     top = project.repository.top
     ours = [place for place in places if place.is_relative_to(top) and not project.repository.is_tracked(place)]
     for path in project.repository.dirty_paths(below=project.folder):
@@ -116,7 +117,8 @@ def _base_commits(project: Project, event: Event, ancestors: Sequence[str]) -> S
         return ancestors
 
 
-def _target(project: Project, event: Event) -> str:
+def page_of(project: Project, event: Event) -> str:
+    """Give the page that a status leads to: the CI's run, else the commit; empty where neither is known."""
     server = project.hands.environ.get("GITHUB_SERVER_URL", "").rstrip("/")
     repository = project.repository_name
     if event.run_url:
@@ -134,8 +136,11 @@ def _rules(project: Project) -> Rules:
         follow=settings.follow,
         lease_wait=settings.lease_wait,
         on_fork=settings.on_fork,
+        report_url=settings.report.base_url,
         context=context_for(settings.model),
         repository=project.repository_name,
+        comment=settings.forge.comment,
+        gate_contexts=gate_contexts(settings.model, settings.gates) if settings.forge.gate_statuses else {},
     )
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from github import Auth, Github
+from github import Auth, Github, GithubException
 from github.GithubRetry import GithubRetry
 from urllib3.exceptions import InvalidHeader, SSLError
 
 from ci_mlsnap import __version__
+from ci_mlsnap.domain.notices import Notice
 from ci_mlsnap.domain.status import CommitStatus, State, one_line
 from ci_mlsnap.domain.status import status as built
 from ci_mlsnap.errors import AnnouncingQueued
+from ci_mlsnap.forge import comments
+from ci_mlsnap.forge import request as requests
 from ci_mlsnap.forge.diagnosis import Garbage, WaitRefused, diagnose
 from ci_mlsnap.forge.github import Patience
 from ci_mlsnap.forge.request import Request
@@ -42,10 +45,13 @@ class Deadline:
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
+        self.repeats = True
+        """Whether what makes something may be asked for again when it may have been done already."""
         self.start()
 
     def start(self) -> None:
         """Begin a call."""
+        self.repeats = True
         self._end = time.monotonic() + self._patience.deadline
 
     def allow(self, wait: float) -> None:
@@ -84,6 +90,15 @@ class PatientRetry(GithubRetry):
             raise error
         return super().increment(method, url, response, error, *where, **rest)  # type: ignore[return-value]
 
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: FBT002
+        """Tell whether an answer asks for another try: one that only refused made nothing."""
+        if method == "POST" and not self._deadline.repeats:
+            return status_code in (403, 429)
+        return super().is_retry(method, status_code, has_retry_after)
+
+    def _is_method_retryable(self, method: str) -> bool:
+        return (method != "POST" or self._deadline.repeats) and super()._is_method_retryable(method)
+
     def get_retry_after(self, response: Any) -> float | None:
         """Read the Retry-After header; one that nobody can read is as none."""
         try:
@@ -105,6 +120,11 @@ class Client:
         for name in _CHATTY:
             logging.getLogger(name).addFilter(_AT_DEBUG)
         self.host = urlsplit(api_url).hostname or ""
+        self.is_bot = token.startswith("ghs_")
+        """Whether the token is an Action's or an App's."""
+        self.tries = patience.retries + 1
+        self._settle = patience.settle
+        self._own_name: str | None = None
         self._deadline = Deadline(patience)
         self._token = token
         self._github = Github(
@@ -121,17 +141,20 @@ class Client:
                 backoff_factor=patience.backoff,
                 secondary_rate_wait=patience.secondary_wait,
                 status_forcelist=[429, 500, 502, 503, 504],
+                allowed_methods=frozenset(("GET", "POST", "PATCH")),
             ),
         )
 
-    def attempt(self, ask: Callable[[Client], _T]) -> _T | AnnouncingQueued:
-        """Do one call and give its answer, or our error for whatever went wrong."""
+    def attempt(self, ask: Callable[[Client], _T], right: str) -> _T | AnnouncingQueued:
+        """Do one call, which needs a `right`, and give its answer, or our error for whatever went wrong."""
         self._deadline.start()
         try:
             return ask(self)
+        except AnnouncingQueued as refused:  # by us, before anything was sent
+            return refused.with_traceback(None)
         except Exception as fault:  # noqa: BLE001 - the library's edge: it lets through what it met
             logging.getLogger(__name__).debug("call to %s failed: %s", self.host, type(fault).__name__)
-            return diagnose(fault, host=self.host, secret=self._token)
+            return diagnose(fault, host=self.host, secret=self._token, right=right)
 
     def post(self, request: Request, status: CommitStatus) -> str:
         """Send a status and give its address in the API."""
@@ -142,11 +165,48 @@ class Client:
 
     def statuses(self, request: Request, sha: str) -> list[CommitStatus]:
         """Give what GitHub lists as a commit's statuses, in its order; one of no known form is left out."""
-        headers, facts = self._github.requester.requestJsonAndCheck(request.method, request.path)
-        if not isinstance(facts, list):
-            raise Garbage(moved_to=str(headers.get("location", "")))
-        found = [_read_status(sha, each) for each in facts[:100]]
+        found = [_read_status(sha, each) for each in self.items(request)[:100]]
         return [status for status in found if status is not None]
+
+    def combined(self, request: Request, sha: str) -> tuple[list[CommitStatus], bool]:
+        """Give a page of the newest status of each context, and whether it is full."""
+        facts = self._ask(request, lambda answer: isinstance(answer.get("statuses"), list))
+        rows = facts["statuses"]
+        found = [_read_status(sha, each) for each in rows]
+        return [status for status in found if status is not None], len(rows) >= 100
+
+    def tell(self, repository: str, notice: Notice) -> str:
+        """Make what a notice says be there, and give its page."""
+        return one_line(comments.put(self, repository, notice))
+
+    def items(self, request: Request) -> list[Mapping[str, Any]]:
+        """Ask for a list of objects."""
+        headers, facts = self._github.requester.requestJsonAndCheck(request.method, request.path)
+        if not isinstance(facts, list) or not all(isinstance(each, dict) for each in facts):
+            raise Garbage(moved_to=str(headers.get("location", "")))
+        return facts
+
+    def facts(self, request: Request, *, repeats: bool = True) -> Mapping[str, Any]:
+        """Ask for an object that has an `id`. Unless it `repeats`, what may have been done is not asked again."""
+        self._deadline.repeats = repeats
+        try:
+            return self._ask(request, lambda answer: isinstance(answer.get("id"), int))
+        finally:
+            self._deadline.repeats = True
+
+    def own_name(self) -> str:
+        """Say whose the token is; empty where it may not ask."""
+        if self._own_name is None:
+            try:
+                self._own_name = str(self.facts(requests.naming_oneself()).get("login") or "")
+            except GithubException:
+                self._own_name = ""
+        return self._own_name
+
+    def pause(self) -> None:
+        """Wait until what was just written is to be read, or raise `WaitRefused`."""
+        self._deadline.allow(self._settle)
+        time.sleep(self._settle)
 
     def obstacle(self, request: Request, repository: str) -> str:
         """Say what would stop a status, from one look at the repository."""
@@ -158,7 +218,7 @@ class Client:
             return "the repository is archived, so GitHub takes no status"
         return self._missing_right(facts.get("permissions"))
 
-    def _ask(self, request: Request, is_answer: Callable[[Mapping[str, object]], bool]) -> Mapping[str, object]:
+    def _ask(self, request: Request, is_answer: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
         # Not `create_status`: it hides the headers of an answer that is no status, as of a redirect.
         headers, facts = self._github.requester.requestJsonAndCheck(
             request.method, request.path, input=dict(request.body) or None
@@ -172,8 +232,7 @@ class Client:
         if scopes is not None and not {"repo", "public_repo", "repo:status"} & set(scopes):
             return "the token has none of the scopes `repo`, `public_repo`, `repo:status`"
         # What is said of an installation (an Action's token, an App) does not cover its right to statuses.
-        person = not self._token.startswith("ghs_")
-        if person and isinstance(rights, dict) and rights.get("push") is False:
+        if not self.is_bot and isinstance(rights, dict) and rights.get("push") is False:
             return "the token's user may not write to the repository, and so may post no status"
         return ""
 

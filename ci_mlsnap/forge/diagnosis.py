@@ -14,6 +14,10 @@ LATER = "`mlsnap publish` sends what waits, once GitHub answers again"
 _URL = "check `forge.url` or GITHUB_API_URL (https://HOST/api/v3 on Enterprise Server), and the proxy on the way"
 
 
+STATUSES = "statuses"
+"""The right to post statuses, as a job's `permissions` name it."""
+
+
 class WaitRefused(Exception):
     """GitHub asks for a wait of `seconds` that there is no time for."""
 
@@ -51,24 +55,25 @@ _ANSWERS: dict[int, tuple[type[AnnouncingQueued], str, str]] = {
     403: (
         ForgeForbidden,
         "{host} forbids it to this token",
-        "add `permissions: statuses: write` to the job; a personal token needs `repo:status`",
+        "add `permissions: {right}: write` to the job; a personal token needs {scope}",
     ),
     404: (
         ForgeForbidden,
         "{host} shows this token no such repository",
-        "check the repository's name, and that the token has access with `statuses: write`",
+        "check the repository's name, and that the token has access with `{right}: write`",
     ),
     422: (
         ForgeRejected,
-        "{host} will not take this status",
+        "{host} will not take this",
         "push the commit first; a commit takes at most 1000 statuses of one context",
     ),
 }
 
 
-def diagnose(fault: Exception, *, host: str, secret: str) -> AnnouncingQueued:
-    """Give our error for any exception of a call to `host`; `secret` never appears in its texts."""
+def diagnose(fault: Exception, *, host: str, secret: str, right: str = STATUSES) -> AnnouncingQueued:
+    """Give our error for any exception of a call to `host` that needs a `right`; it never has the `secret`."""
     kind, what, why, hint = _diagnosis(fault)
+    hint = hint.replace("{right}", right).replace("{scope}", "`repo:status`" if right == STATUSES else "`repo`")
     return kind(what.format(host=host), why=cut(one_line(why.replace(secret, "***")), 200), hint=hint)
 
 

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ci_mlsnap.domain.notices import Notice
 from ci_mlsnap.domain.status import CommitStatus
-from ci_mlsnap.forge.request import Request, looking, posting, reading
+from ci_mlsnap.forge.request import (
+    Request,
+    commenting,
+    finding_requests,
+    listing_comments,
+    looking,
+    posting,
+    reading,
+    summing,
+)
 from ci_mlsnap.ports import Sent
 
 
@@ -30,6 +40,20 @@ class DryRun:
         """Keep the request that would ask; nothing is answered to what is not sent."""
         self._keep(reading(repository, sha))
         return ()
+
+    def newest_statuses(self, repository: str, sha: str) -> Sequence[CommitStatus]:
+        """Keep the request that would ask; nothing is answered to what is not sent."""
+        self._keep(summing(repository, sha, 1))
+        return ()
+
+    def tell(self, repository: str, notice: Notice) -> Sent:
+        """Keep the requests that would find the change request where nobody named it, and make the comment."""
+        if not notice.number:
+            self._keep(finding_requests(repository, notice.sha))
+            return Sent()
+        self._keep(listing_comments(repository, notice.number, 1))
+        self._keep(commenting(repository, notice.number, notice.body))
+        return Sent()
 
     def _keep(self, request: Request) -> None:
         self.requests.append(request)

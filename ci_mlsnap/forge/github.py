@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -15,15 +16,17 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ci_mlsnap.domain.notices import Notice
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import ConfigInvalid, ForgeForbidden, ForgeUnavailable
-from ci_mlsnap.forge.request import looking, posting, reading
+from ci_mlsnap.forge.request import Request, looking, posting, reading, summing
 from ci_mlsnap.ports import Sent
 
 if TYPE_CHECKING:
     from ci_mlsnap.forge.client import Client
 
 PUBLIC_API = "https://api.github.com"
+_MOST_PAGES = 20
 _LOOPBACK = ("127.0.0.1", "localhost")
 _T = TypeVar("_T")
 
@@ -33,7 +36,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 
     `deadline` bounds one call with all its retries and pauses, `timeout` one answer. A wait that GitHub asks
     for and that is over `longest_wait`, or would end after the deadline, is not begun. The pauses between
-    requests are those that GitHub asks of integrators.
+    requests are those that GitHub asks of integrators. `settle` is how long what was written may not be read yet.
     """
 
     retries: int = 4
@@ -44,6 +47,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float = 120
     between_requests: float = 0.25
     between_writes: float = 1
+    settle: float = 2
 
 
 LAST_WORDS = Patience(retries=0, timeout=2, deadline=2.5, longest_wait=0, between_requests=0, between_writes=0)
@@ -95,6 +99,27 @@ class GitHub:
         request = reading(repository, sha)
         return self._in_time(lambda client: client.statuses(request, sha))
 
+    def newest_statuses(self, repository: str, sha: str) -> Sequence[CommitStatus]:
+        """Give the newest status of each context of a commit, at the cost of one request for a hundred of them.
+
+        Raises as `statuses_of` does.
+        """
+        found: list[CommitStatus] = []
+        for page in range(1, _MOST_PAGES + 1):
+            statuses, full = self._in_time(partial(_page_of_statuses, summing(repository, sha, page), sha))
+            found += statuses
+            if not full:
+                break
+        return found
+
+    def tell(self, repository: str, notice: Notice) -> Sent:
+        """Make what the notice says be there; doing it twice is doing it once, also after a lost answer.
+
+        `Sent.url` is its page: of a comment empty where there is no change request, or nothing to edit. Raises
+        `ForgeForbidden` (no right to it, a locked conversation), `ForgeRejected`, `ForgeUnavailable`.
+        """
+        return Sent(url=self._in_time(lambda client: client.tell(repository, notice), right="pull-requests"))
+
     def close(self) -> None:
         """Close the connections."""
         client, self._client = self._client, None
@@ -109,11 +134,11 @@ class GitHub:
     ) -> None:
         self.close()
 
-    def _in_time(self, ask: Callable[[Client], _T]) -> _T:
+    def _in_time(self, ask: Callable[[Client], _T], right: str = "statuses") -> _T:
         """Do one call in a thread of its own, since neither name look-up nor a dripping answer has a timeout."""
         client = self._opened()
         outcomes: list[_T | Exception] = []
-        asking = threading.Thread(target=lambda: outcomes.append(client.attempt(ask)), daemon=True)
+        asking = threading.Thread(target=lambda: outcomes.append(client.attempt(ask, right)), daemon=True)
         asking.start()
         asking.join(self._patience.deadline)
         if not outcomes:
@@ -134,6 +159,10 @@ class GitHub:
 
             self._client = Client(self._token, self._api_url, self._ca, self._patience)
         return self._client
+
+
+def _page_of_statuses(request: Request, sha: str, client: Client) -> tuple[list[CommitStatus], bool]:
+    return client.combined(request, sha)
 
 
 def _checked_token(text: str) -> str:

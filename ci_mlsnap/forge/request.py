@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ci_mlsnap.domain.names import is_sha
+from ci_mlsnap.domain.notices import COMMENT_LIMIT
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import ForgeRejected
 
@@ -20,7 +21,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     path: str
-    body: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: Mapping[str, object] = msgspec.field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}" + (f" {json.dumps(self.body)}" if self.body else "")
@@ -44,6 +45,58 @@ def reading(repository: str, sha: str) -> Request:
     """Build the request for a commit's newest statuses. Raises `ForgeRejected` for no repository or no SHA."""
     _require_sha(sha)
     return Request(method="GET", path=f"{_place(repository)}/commits/{sha}/statuses?per_page=100")
+
+
+def summing(repository: str, sha: str, page: int) -> Request:
+    """Build the request for the newest status of each context of a commit. Raises `ForgeRejected`."""
+    _require_sha(sha)
+    return Request(method="GET", path=f"{_place(repository)}/commits/{sha}/status?page={page}&per_page=100")
+
+
+# -- comments ----------------------------------------------------------------------------------------
+
+
+def finding_requests(repository: str, sha: str) -> Request:
+    """Build the request for the pull requests that have a commit. Raises `ForgeRejected`."""
+    _require_sha(sha)
+    return Request(method="GET", path=f"{_place(repository)}/commits/{sha}/pulls?per_page=100")
+
+
+def listing_requests(repository: str) -> Request:
+    """Build the request for the open pull requests that were changed last. Raises `ForgeRejected`."""
+    query = "direction=desc&per_page=100&sort=updated&state=open"
+    return Request(method="GET", path=f"{_place(repository)}/pulls?{query}")
+
+
+def listing_comments(repository: str, number: int, page: int) -> Request:
+    """Build the request for a page of the comments of a pull request. Raises `ForgeRejected`."""
+    path = f"{_place(repository)}/issues/{number:d}/comments?page={page}&per_page=100"
+    return Request(method="GET", path=path)
+
+
+def commenting(repository: str, number: int, body: str) -> Request:
+    """Build the request that makes a comment. Raises `ForgeRejected`."""
+    return Request(
+        method="POST", path=f"{_place(repository)}/issues/{number:d}/comments", body={"body": _fitting(body)}
+    )
+
+
+def editing(repository: str, comment: int, body: str) -> Request:
+    """Build the request that gives a comment another text. Raises `ForgeRejected`."""
+    return Request(
+        method="PATCH", path=f"{_place(repository)}/issues/comments/{comment:d}", body={"body": _fitting(body)}
+    )
+
+
+def naming_oneself() -> Request:
+    """Build the request that tells whose the token is."""
+    return Request(method="GET", path="/user")
+
+
+def _fitting(body: str) -> str:
+    if len(body) > COMMENT_LIMIT:
+        raise ForgeRejected(f"a comment of {len(body)} characters is too long for GitHub")
+    return body.encode(errors="replace").decode()
 
 
 def _require_sha(sha: str) -> None:

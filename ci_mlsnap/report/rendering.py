@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.pins import told
-from ci_mlsnap.domain.status import cut, one_line
+from ci_mlsnap.domain.status import cut, is_web_url, one_line
 from ci_mlsnap.domain.texts import counted, duration, size
 
 if TYPE_CHECKING:
@@ -40,6 +40,14 @@ def short(name: str) -> str:
     return parsed.short if parsed else name[:12]
 
 
+def link(url: object) -> str:
+    """Give a web address as it may stand in a Markdown link, where nothing in it can end that; empty for none."""
+    text = str(url)
+    if not is_web_url(text) or not text.isascii():
+        return ""
+    return re.sub(r"[^A-Za-z0-9:/?#@!$&+,;=._~%-]", lambda found: f"%{ord(found[0]):02X}", text)
+
+
 def render_markdown(template: str, values: Mapping[str, object]) -> str:
     """Render a Markdown template; every value is escaped unless the template marks it as made by us."""
     return _markdown_environment().get_template(template).render(values)
@@ -67,6 +75,9 @@ def _markdown_environment() -> Environment:
     environment = _environment(autoescape=True)
     environment.filters.update(counted=counted, size=size, duration=duration, short=short, told=told)
     environment.filters["md"] = lambda value: Markup(markdown(value))  # noqa: S704 - markdown() escapes it all
+    environment.filters["link"] = lambda value: Markup(link(value))  # noqa: S704 - link() leaves nothing to escape
+    # A chart has no character of a stranger that means anything; HTML's escapes would be shown in a fence.
+    environment.filters["chart"] = Markup
     return environment
 
 

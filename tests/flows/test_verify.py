@@ -15,6 +15,7 @@ import pytest
 from ci_mlsnap.cli.printing import Lines
 from ci_mlsnap.domain.announcing import digest_said
 from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.notices import Notice
 from ci_mlsnap.domain.status import CommitStatus, status
 from ci_mlsnap.errors import ForgeUnavailable, IntegrityDamage, NoSuchVersion
 from ci_mlsnap.flows.context import Announcer
@@ -115,6 +116,12 @@ class Wall:
         if self._said is None:
             raise ForgeUnavailable("nobody is there")
         return [self._said] if self._said.sha == sha else []
+
+    def newest_statuses(self, repository: str, sha: str) -> list[CommitStatus]:
+        return self.statuses_of(repository, sha)
+
+    def tell(self, repository: str, notice: Notice) -> Sent:
+        raise AssertionError("verifying posts nothing")
 
 
 def _success(kept: Kept, digest: str, *, context: str = "mlsnap/digits") -> Wall:

@@ -26,6 +26,7 @@ BRISK = Patience(
     deadline=20,
     between_requests=0,
     between_writes=0,
+    settle=0.001,
 )
 """As patient in number as in use, and quick in time."""
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from ci_mlsnap.demo.github import GitHubLookAlike
+from ci_mlsnap.domain.notices import Comment
 from ci_mlsnap.domain.status import CommitStatus, status
 from ci_mlsnap.errors import ForgeRejected
 from ci_mlsnap.forge.dry_run import DryRun
@@ -18,12 +19,16 @@ BARE = status(SHA, "mlsnap/digits", "error", "Cancelled; no snapshot was made")
 
 
 def test_a_dry_run_shows_what_the_real_one_sends(lookalike: GitHubLookAlike, forge: GitHub) -> None:
+    lookalike.conversations.open_request(REPOSITORY, 7, "f" * 40)
     dry = DryRun()
     forges: list[Forge] = [dry, forge]
     for each in forges:
         each.may_post(REPOSITORY)
         each.post_status(REPOSITORY, STATUS)
         each.post_status(REPOSITORY, BARE)
+        each.newest_statuses(REPOSITORY, SHA)
+        each.tell(REPOSITORY, Comment(sha=SHA, number=7, marker="<!-- x -->", body="<!-- x -->\n1"))
+        each.tell(REPOSITORY, Comment(sha=SHA, marker="<!-- x -->", body="<!-- x -->\n2"))
     shown = [(request.method, request.path, dict(request.body)) for request in dry.requests]
     sent = [(each.method, each.path, json.loads(each.body or "{}")) for each in lookalike.received]
     assert shown == sent

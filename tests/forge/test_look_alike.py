@@ -131,7 +131,6 @@ def test_a_token_may_do_what_was_given_to_it(
     ("method", "path"),
     [
         ("GET", "/repos/octo/other"),
-        ("GET", "/user"),
         ("GET", STATUSES + "/status"),
         ("DELETE", STATUSES),
         ("POST", COMMIT),

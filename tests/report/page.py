@@ -11,11 +11,16 @@ from markdown_it import MarkdownIt
 ALLOWED = {
     **dict.fromkeys(("h3", "p", "strong", "code", "table", "thead", "tbody", "tr"), ()),
     **dict.fromkeys(("th", "td"), ("style",)),
+    **dict.fromkeys(("details", "summary", "pre"), ()),
+    "a": ("href",),
 }
-"""The elements of a summary, with the attributes that they may have."""
+"""The elements of a summary or comment, with the attributes that they may have."""
 
 _REFERENCE = re.compile(r"(?<![\w`])@[A-Za-z0-9]|(?<!\w)#[0-9]|[\w.+-]@[\w-]+\.")
 _AUTOLINK = re.compile(r"\bwww\.|[a-z]+://|\b(mailto|xmpp):", re.IGNORECASE)
+
+
+_PLACES = ("h3", "p", "th", "td", "summary", "pre")
 
 
 @dataclass(kw_only=True)
@@ -31,11 +36,12 @@ class Page:
         return "\n".join(self.texts)
 
 
-def read_page(markdown: str) -> Page:
-    """Render and read; anything that is no part of a summary fails the test."""
-    assert _AUTOLINK.search(markdown) is None, "GitHub makes a link of it"
+def read_page(markdown: str, *, link: str = "") -> Page:
+    """Render and read; anything that is no part of a summary fails the test. `link` is the only one allowed."""
+    around = markdown.replace(f"]({link})", "]()") if link else markdown
+    assert _AUTOLINK.search(around) is None, "GitHub makes a link of it"
     html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(markdown)
-    reader = _Reader()
+    reader = _Reader(link)
     reader.feed(html)
     reader.close()
     assert reader.open == []
@@ -45,18 +51,24 @@ def read_page(markdown: str) -> Page:
 
 
 class _Reader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, link: str) -> None:
         super().__init__(convert_charrefs=True)
         self.page = Page()
+        self.link = link
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in ALLOWED, f"a foreign element: {tag}"
-        assert {name for name, _ in attrs} <= set(ALLOWED[tag]), f"a foreign attribute of {tag}: {attrs}"
-        assert all(re.fullmatch(r"text-align:(left|right)", value or "") for _, value in attrs)
+        if tag == "code" and "pre" in self.open:
+            assert attrs == [("class", "language-mermaid")], f"a foreign block: {attrs}"
+        elif tag == "a":
+            assert attrs == [("href", self.link)], f"a foreign link: {attrs}"
+        else:
+            assert {name for name, _ in attrs} <= set(ALLOWED[tag]), f"a foreign attribute of {tag}: {attrs}"
+            assert all(re.fullmatch(r"text-align:(left|right)", value or "") for _, value in attrs)
         self.open.append(tag)
         self.page.shape.append(tag)
-        if tag in ("h3", "p", "th", "td"):
+        if tag in _PLACES:
             self.page.texts.append("")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -67,7 +79,7 @@ class _Reader(HTMLParser):
         self.page.shape.append(f"/{tag}")
 
     def handle_data(self, data: str) -> None:
-        if set(self.open) & {"h3", "p", "th", "td"}:
+        if set(self.open) & set(_PLACES):
             self.page.texts[-1] += data
         else:
             assert not data.strip(), f"text outside: {data!r}"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ci_mlsnap.domain.gates import Finding, Gate, Verdict
-from ci_mlsnap.domain.metrics import Metrics
+from ci_mlsnap.domain.metrics import Curve, Metrics
 from ci_mlsnap.domain.pins import Pin
 from ci_mlsnap.domain.record import Record, VolumeRecord
 
@@ -69,7 +69,9 @@ def hostile_record(text: str) -> Record:
         subject=text,
         ref=f"refs/heads/{text}",
         actor=text,
-        metrics=Metrics(source=text, scalars={text: 1.0}),
+        metrics=Metrics(
+            source=text, scalars={text: 1.0}, curves=(Curve(name=text, steps=(1.0, 2.0), values=(0.5, 1.0)),)
+        ),
         baseline=text,
         baseline_metrics={text: 2.0},
         gates=(Gate(metric=text, min=0.0),),

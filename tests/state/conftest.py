@@ -16,6 +16,7 @@ from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.gates import Verdict
 from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.names import Marker, SnapshotName
+from ci_mlsnap.domain.notices import Notice, identity_of
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import IntegrityDamage, NoSuchVersion
@@ -156,6 +157,8 @@ class MemoryForge:
     posted: list[tuple[str, CommitStatus]] = field(default_factory=list)
     before: Callable[[str, CommitStatus], object] = lambda repository, status: None
     after: Callable[[str, CommitStatus], object] = lambda repository, status: None
+    told: dict[tuple[str, ...], Notice] = field(default_factory=dict)
+    telling: Callable[[str, Notice], object] = lambda repository, notice: None
 
     def post_status(self, repository: str, status: CommitStatus) -> Sent:
         self.before(repository, status)
@@ -168,6 +171,15 @@ class MemoryForge:
 
     def statuses_of(self, repository: str, sha: str) -> list[CommitStatus]:
         return [status for _, status in reversed(self.posted) if status.sha == sha]
+
+    def newest_statuses(self, repository: str, sha: str) -> list[CommitStatus]:
+        found = {status.context: status for _, status in self.posted if status.sha == sha}
+        return list(found.values())
+
+    def tell(self, repository: str, notice: Notice) -> Sent:
+        self.telling(repository, notice)
+        self.told[repository, *identity_of(notice)] = notice
+        return Sent(url=f"https://forge.example/{len(self.told)}")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from ci_mlsnap.domain.notices import Notice
 from ci_mlsnap.domain.status import CommitStatus, State
 from ci_mlsnap.domain.status import status as make_status
 from ci_mlsnap.errors import ForgeForbidden, ForgeRejected, ForgeUnavailable, StorageFailed
@@ -54,6 +55,12 @@ class Answering:
             raise ForgeUnavailable("no answer")
         if answer == "crash after":
             raise Crash
+        return Sent()
+
+    def newest_statuses(self, repository: str, sha: str) -> list[CommitStatus]:
+        return self.statuses_of(repository, sha)
+
+    def tell(self, repository: str, notice: Notice) -> Sent:
         return Sent()
 
     def may_post(self, repository: str) -> str:

@@ -1,0 +1,34 @@
+"""The comment on a change request, in Markdown: what the job summary shows, within what a comment may hold."""
+
+from __future__ import annotations
+
+from ci_mlsnap.domain.notices import COMMENT_LIMIT, marker_of
+from ci_mlsnap.domain.record import Record
+from ci_mlsnap.report.rendering import render_markdown
+from ci_mlsnap.report.summary import PART, facts
+from ci_mlsnap.report.summary import TEMPLATE as SUMMARY
+
+TEMPLATE = "comment.md.j2"
+ALL_TEMPLATES = (PART, SUMMARY, TEMPLATE)
+"""Those of the summary and the comment, to be loaded before training can change a file."""
+_SIZES = ((100, 3), (50, 1), (20, 0), (5, 0), (0, 0))
+"""How many metrics and charts are shown at most, until it fits: names may be long."""
+
+
+def comment_body(record: Record) -> str:
+    """Render the comment, which begins with the marker of its model. Text of strangers is shown literally.
+
+    It is shortened, and says so, where it would be longer than a comment may be.
+    """
+    texts = (_rendered(record, rows, charts) for rows, charts in _SIZES)
+    return next(text for text in texts if _fits(text))
+
+
+def _rendered(record: Record, rows: int, charts: int) -> str:
+    text = render_markdown(TEMPLATE, facts(record, rows=rows, charts=charts))
+    return f"{marker_of(record.model)}\n{text}"
+
+
+def _fits(text: str) -> bool:
+    # What GitHub counts is not written down; the larger of both counts is safe.
+    return len(text) <= COMMENT_LIMIT and len(text.encode()) <= 4 * COMMENT_LIMIT
