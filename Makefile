@@ -12,17 +12,20 @@ DEV_STAMP := $(VENV)/installed-dev-$(WANTED)
 DEMO_STAMP := $(firstword $(wildcard $(DEV_STAMP)) $(VENV)/installed-demo-$(WANTED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench docs clean
+.PHONY: help setup demo demo-ontap test lint format bench docs clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1  \t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1  \t/p' Makefile
 
 setup: $(DEV_STAMP)  ## make .venv with all that development needs
 	@echo "ready: $(VENV)"
 
 demo: $(DEMO_STAMP)  ## train, snapshot, gate, lose and recover real models in a throw-away repository
 	@$(BIN)/mlsnap demo $(DEMO)
+
+demo-ontap: $(DEV_STAMP)  ## the same on an emulated NetApp ONTAP cluster
+	@$(BIN)/python -m tests.ontap.demo $(DEMO)
 
 # Each of the many processes would compile again what was not kept.
 test: export PYTHONDONTWRITEBYTECODE :=

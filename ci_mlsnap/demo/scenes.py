@@ -22,7 +22,7 @@ from ci_mlsnap.training.isolation import why_no_namespace
 from ci_mlsnap.trees.remove import remove_tree
 
 REPOSITORY = "demo/digits"
-_TOKEN = "demo-token"  # noqa: S105 - for the look-alike that this process starts, and for nothing else
+TOKEN = "demo-token"  # noqa: S105 - for the look-alike that this process starts, and for nothing else
 
 _PARAMS = "hidden = {hidden}\nlearning_rate = {rate}\nepochs = {epochs}\n"
 
@@ -35,11 +35,11 @@ class DemoFailed(MlsnapError):
 
 def play(*, keep: Path | None = None) -> None:
     """Play all scenes; `keep` leaves the folder there. Raises `DemoFailed` when a command ends otherwise."""
-    _require_parts()
-    with _folder(keep) as folder, GitHubLookAlike(tokens={_TOKEN: "write"}, repositories=[REPOSITORY]) as server:
-        stage = Stage(folder / "digits", _environment(folder, server.url))
-        _set_up(stage, folder / "digits.git")
-        _train_three(stage)
+    require_parts()
+    with folder_for(keep) as folder, GitHubLookAlike(tokens={TOKEN: "write"}, repositories=[REPOSITORY]) as server:
+        stage = Stage(folder / "digits", environment_in(folder, server.url))
+        set_up(stage, folder / "digits.git")
+        train_three(stage)
         _lose_and_recover(stage)
         _go_back(stage)
         _roll_back(stage)
@@ -97,13 +97,16 @@ class Stage:
         self.commits.append((self.quietly("git", "rev-parse", "HEAD"), message))
 
 
-def _set_up(stage: Stage, remote: Path) -> None:
+def set_up(stage: Stage, remote: Path, *, settings: str = "") -> None:
+    """Make the repository and its remote; other `settings` than the project's own take their place."""
     subprocess.run(["git", "init", "--quiet", "--bare", str(remote)], check=True)
     stage.folder.mkdir()
     with as_file(files("ci_mlsnap.demo") / "project") as project:
         for source in sorted(project.iterdir()):
             if source.is_file():
                 shutil.copyfile(source, stage.folder / source.name)
+    if settings:
+        (stage.folder / "mlsnap.toml").write_text(settings)
     stage.write_params([32], 0.003, 12)
     stage.say("A repository with a training script, a bare remote, and a folder for models")
     stage.quietly("git", "init", "--quiet", "--initial-branch", "main")
@@ -112,7 +115,8 @@ def _set_up(stage: Stage, remote: Path) -> None:
     stage.quietly("git", "add", "--all")
 
 
-def _train_three(stage: Stage) -> None:
+def train_three(stage: Stage) -> None:
+    """Push three times: two good models, and one that misses its gate."""
     run = _run_command()
     stage.say(
         "First push: thirty-two hidden units. mlsnap trains, snapshots under the commit SHA, posts the status"
@@ -163,7 +167,7 @@ def _roll_back(stage: Stage) -> None:
     stage.run("mlsnap", "checkout", stage.commits[0][0][:7])
 
 
-def _environment(folder: Path, api_url: str) -> dict[str, str]:
+def environment_in(folder: Path, api_url: str) -> dict[str, str]:
     """The person's environment without what a CI or a git configuration of theirs would change."""
     inherited = {
         name: value
@@ -182,12 +186,13 @@ def _environment(folder: Path, api_url: str) -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "MLSNAP__FORGE__URL": api_url,
         "MLSNAP__FORGE__REPOSITORY": REPOSITORY,
-        "MLSNAP_GITHUB_TOKEN": _TOKEN,
+        "MLSNAP_GITHUB_TOKEN": TOKEN,
     }
 
 
 @contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def folder_for(keep: Path | None) -> Iterator[Path]:
+    """Give the folder to `keep`, else one that goes away. Raises `UsageError` for one that is not empty."""
     if keep is None:
         made = Path(tempfile.mkdtemp(prefix="mlsnap-demo-"))
         try:
@@ -201,7 +206,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     yield keep.absolute()
 
 
-def _require_parts() -> None:
+def require_parts() -> None:
+    """Make sure that all is there that the scenes need. Raises `UsageError`."""
     try:
         import sklearn  # noqa: F401 - only asked for
     except ImportError:
