@@ -99,6 +99,9 @@ def isolate_training(hands: Hands, *, trusted: bool) -> Isolation | None:
     if isolation is not None:
         import concurrent.futures.thread  # noqa: F401 - what copies a tree wants it, elsewhere at the last moment
 
+        import ci_mlsnap.storage.copy
+        import ci_mlsnap.storage.restoring  # noqa: F401 - what moves the live tree afterwards
+
         if hands.build.name:
             for template in ALL_TEMPLATES:
                 load_markdown(template)
@@ -146,7 +149,7 @@ def read_settings(
         tested=tested,
         environ=site.environ,
         in_ci=in_ci,
-        git_config={} if in_ci else repository.config_values("mlsnap"),
+        git_config={} if in_ci else repository.config_values(),
         inputs=given_settings(site.environ),
         flags={},
     )

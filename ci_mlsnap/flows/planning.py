@@ -22,18 +22,25 @@ HISTORY = 500
 """How many commits back a parent or a baseline is looked for."""
 
 
-def plan_run(project: Project, request: Request, *, reads_data: bool = True) -> Plan:
-    """Plan a run of the commit that the event names. Changes nothing.
+def plan_run(project: Project, request: Request) -> Plan:
+    """Plan a run of the commit that the event names. Changes nothing."""
+    facts = gather(project)
+    if not _asks_for_nothing(facts.event):
+        facts = replace(facts, data=pinning.see(project.hands, project.data))
+    return plan_of(project, request, facts)
 
-    Unless it `reads_data`, the data volumes are no matter.
-    """
+
+def gather(project: Project) -> Facts:
+    """Gather what git and the storage say of the event's commit; the data volumes are not looked at."""
     event = named_event(project)
+    return Facts(event=event, head="") if _asks_for_nothing(event) else _facts(project, event)
+
+
+def plan_of(project: Project, request: Request, facts: Facts) -> Plan:
+    """Decide what a run does, from what was gathered; the data volumes are no matter unless they are in it."""
     wishes = Wishes(retrain=request.retrain, allow_dirty=request.allow_dirty, nonce=secrets.token_hex(4))
-    if event.nothing_to_do or event.untrusted:
-        return decide(Facts(event=event, head=""), _rules(project), wishes, None, None, tool=TOOL)
-    volumes = project.data if reads_data else ()
-    data = pinning.see(project.hands, volumes) if reads_data else None
-    facts = replace(_facts(project, event), data=data)
+    if _asks_for_nothing(facts.event):
+        return decide(facts, _rules(project), wishes, None, None, tool=TOOL)
     training = _training(project, request.command)
     return decide(
         facts,
@@ -42,15 +49,19 @@ def plan_run(project: Project, request: Request, *, reads_data: bool = True) -> 
         project.volume,
         training,
         others=project.others,
-        data=volumes,
+        data=project.data if facts.data is not None else (),
         tool=TOOL,
     )
+
+
+def _asks_for_nothing(event: Event) -> bool:
+    return bool(event.nothing_to_do or event.untrusted)
 
 
 def named_event(project: Project) -> Event:
     """The build's event with its commit filled in and present in the repository."""
     event = project.hands.build.event()
-    if event.nothing_to_do or event.untrusted:
+    if _asks_for_nothing(event):
         return event
     if not event.sha:
         event = msgspec.structs.replace(event, sha=project.repository.head())

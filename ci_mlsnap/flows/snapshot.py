@@ -11,11 +11,11 @@ from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.errors import ModelUnchanged
 from ci_mlsnap.flows import leases
+from ci_mlsnap.flows.begin import begin_planned, nothing_to_do
 from ci_mlsnap.flows.conclude import conclude
 from ci_mlsnap.flows.context import Project, Request
 from ci_mlsnap.flows.live import look
-from ci_mlsnap.flows.planning import plan_run
-from ci_mlsnap.flows.run import begin_planned, nothing_to_do
+from ci_mlsnap.flows.planning import gather, plan_of
 from ci_mlsnap.training.signals import StopSignal
 
 
@@ -52,9 +52,10 @@ def _has_files(path: Path) -> bool:
 def _plan(project: Project, request: Request) -> Plan:
     """Plan as for a run, but in the live tree itself."""
     request = replace(request, command=("mlsnap", "snapshot"))
-    plan = plan_run(project, request, reads_data=False)  # nobody can tell which data the tree was trained on
+    facts = gather(project)  # without the data volumes: nobody can tell which data the tree was trained on
+    plan = plan_of(project, request, facts)
     if plan.action == "announce" and not _equals(project, plan.answered_by):
-        plan = plan_run(project, replace(request, retrain=True), reads_data=False)
+        plan = plan_of(project, replace(request, retrain=True), facts)
     if plan.action != "train":
         return plan
     assert plan.volume is not None and plan.training is not None

@@ -13,6 +13,8 @@ from ci_mlsnap.git import history, refs, remote, trees, worktree
 from ci_mlsnap.git.run import Answer, Git
 from ci_mlsnap.ports import CommitFacts, GraphLine, Refs
 
+_HEAD_COMMIT = ("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+_IS_SHALLOW = ("rev-parse", "--is-shallow-repository")
 _HEADS = b"refs/heads/"
 _ORIGIN = b"refs/remotes/origin/"
 
@@ -33,6 +35,8 @@ class GitRepository:
     def __init__(self, git: Git, *, top: Path, common_folder: Path) -> None:
         self._git = git
         self._told: dict[tuple[str, ...], Answer] = {}
+        self._facts: dict[str, CommitFacts] = {}
+        self._ancestors: dict[tuple[str, int], Sequence[str]] = {}
         self.top = top
         self.common_folder = common_folder
 
@@ -47,19 +51,22 @@ class GitRepository:
             raise NotARepository(f"{folder} is no folder", hint="go to a folder of a git repository")
         outside = Git(folder, environ)
         wanted = ("--path-format=absolute", "--show-toplevel", "--is-inside-work-tree", "--git-common-dir")
-        found = outside.ask("rev-parse", *wanted)
+        found = outside.ask("rev-parse", *wanted, "--is-shallow-repository")
         if found.code != 0:
             raise _no_repository(folder, found, outside)
-        top, _, common = found.line.partition(b"\ntrue\n")  # a line of its own: names may have newlines
+        top, _, rest = found.line.partition(b"\ntrue\n")  # a line of its own: names may have newlines
+        common, _, shallow = rest.rpartition(b"\n")
         if not common:
             raise GitFailed("git does not say where its folder is", hint="install git 2.31 or newer")
-        return cls(Git(_path(top), environ), top=_path(top), common_folder=_path(common))
+        made = cls(Git(_path(top), environ), top=_path(top), common_folder=_path(common))
+        made._told[_IS_SHALLOW] = Answer(code=0, text=shallow, complaint="")
+        return made
 
     # -- commits --------------------------------------------------------------------------------------
 
     def head(self) -> str:
         """The commit that is checked out. Raises `NoCommit` when there is none yet."""
-        answer = self._ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        answer = self._ask(*_HEAD_COMMIT)
         if answer.code != 0:
             raise NoCommit("the repository has no commit yet", hint="commit something first")
         return answer.line.decode()
@@ -86,18 +93,26 @@ class GitRepository:
 
     def has(self, sha: str) -> bool:
         """Tell whether this very commit is here."""
+        head = self._told.get(_HEAD_COMMIT)
+        if head is not None and head.line == sha.encode():
+            return is_sha(sha)
         return is_sha(sha) and self._ask("cat-file", "-t", sha).line == b"commit"
 
     def fetch(self, sha: str, *, seconds: float = remote.FETCH_SECONDS) -> bool:
         """Try to get a commit from `origin`, and tell whether it is here now. Never prompts, never raises."""
         if is_sha(sha) and not self.has(sha):
             remote.fetch_commit(self._git, sha, shallow=self.is_shallow(), seconds=seconds)
-            self._told.clear()
+            self._forget()
         return self.has(sha)
 
     def commit(self, revision: str) -> CommitFacts:
         """What git says of a commit; all its parents, also where a shallow clone is cut. Raises `NoCommit`."""
         sha = self.resolve(revision)
+        if sha not in self._facts:
+            self._facts[sha] = self._read(sha)
+        return self._facts[sha]
+
+    def _read(self, sha: str) -> CommitFacts:
         facts = next(history.commits(self._git, "--max-count=1", sha))
         if not self.is_shallow():
             return facts
@@ -133,9 +148,13 @@ class GitRepository:
 
     def ancestors(self, revision: str, *, limit: int) -> Sequence[str]:
         """The SHAs of `log`."""
-        sha = self.resolve(revision)
-        listed = self._git.run("rev-list", f"--max-count={limit}", sha, what="the history cannot be read")
-        return listed.decode().split()
+        wanted = (self.resolve(revision), limit)
+        if wanted not in self._ancestors:
+            listed = self._git.run(
+                "rev-list", f"--max-count={limit}", wanted[0], what="the history cannot be read"
+            )
+            self._ancestors[wanted] = listed.decode().split()
+        return self._ancestors[wanted]
 
     def first_parents(self, good: str, bad: str) -> Sequence[CommitFacts] | None:
         """The commits after `good` up to `bad`, oldest first, by first parents; None when `good` is no ancestor.
@@ -149,7 +168,7 @@ class GitRepository:
 
     def is_shallow(self) -> bool:
         """Tell whether the clone's history is cut."""
-        return self._ask("rev-parse", "--is-shallow-repository").line == b"true"
+        return self._ask(*_IS_SHALLOW).line == b"true"
 
     def refs(self) -> Refs:
         """Branches and tags, of `origin` those that it has now. Waits for it at most 30 s, and never prompts."""
@@ -215,7 +234,7 @@ class GitRepository:
     def checkout(self, revision: str) -> None:
         """Check out a revision. Raises `NoCommit`, and `GitFailed` with git's reason; local changes stay."""
         self.resolve(revision)
-        self._told.clear()
+        self._forget()
         worktree.check_out(self._git, revision)
 
     # -- settings -------------------------------------------------------------------------------------
@@ -229,11 +248,15 @@ class GitRepository:
         return remote.repository_host(self._origin_url())
 
     def _origin_url(self) -> str:
-        return self._ask("config", "--get", "remote.origin.url").line.decode("utf-8", "replace")
+        return self._config().get("remote.origin.url", "")
 
-    def config_values(self, section: str) -> Mapping[str, str]:
-        """All of `git config` below a section, by full name; a name without a value is `true`."""
-        listed = self._git.ask("config", "--null", "--get-regexp", rf"^{section}\.")
+    def config_values(self) -> Mapping[str, str]:
+        """All of `git config` below `mlsnap`, by full name; a name without a value is `true`."""
+        return {name: value for name, value in self._config().items() if name.startswith("mlsnap.")}
+
+    def _config(self) -> Mapping[str, str]:
+        """What matters here of git's configuration, and no more: CIs keep tokens there."""
+        listed = self._ask("config", "--null", "--get-regexp", r"^(mlsnap\..*|remote\.origin\.url)$")
         if listed.code not in (0, 1):
             raise GitFailed("git cannot read its configuration", why=listed.complaint)
         texts = (line.decode("utf-8", "replace").partition("\n") for line in listed.text.split(b"\0")[:-1])
@@ -242,6 +265,10 @@ class GitRepository:
     def _symbolic(self, name: str, prefix: bytes) -> str:
         target = self._ask("symbolic-ref", "--quiet", name).line
         return target.removeprefix(prefix).decode("utf-8", "replace") if target.startswith(prefix) else ""
+
+    def _forget(self) -> None:
+        for told in (self._told, self._facts, self._ancestors):
+            told.clear()
 
     def _ask(self, *arguments: str) -> Answer:
         """Ask git, or give what it said before."""

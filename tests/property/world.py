@@ -117,7 +117,7 @@ class History:
     def origin_host(self) -> str:
         return "github.com"
 
-    def config_values(self, prefix: str) -> Mapping[str, str]:
+    def config_values(self) -> Mapping[str, str]:
         return {}
 
     def default_branch(self) -> str:
