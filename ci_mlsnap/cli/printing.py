@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -33,7 +32,11 @@ def colour() -> bool | None:
 
 def terminal_width() -> int | None:
     """Give how many characters a line may have; None where no terminal shows it."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    import shutil  # it loads what unpacks archives, for nobody but a person at a terminal
+
+    return shutil.get_terminal_size().columns
 
 
 class Lines:

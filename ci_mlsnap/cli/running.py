@@ -78,7 +78,7 @@ def begin(
     ctx: click.Context, /, command: tuple[str, ...], dry_run: bool, ephemeral: bool, as_json: bool, **wishes: bool
 ) -> int:
     """Plan, check, announce and prepare a run; prints the plan's digest, which `conclude --plan` takes."""
-    from ci_mlsnap.flows import run as flow
+    from ci_mlsnap.flows.begin import begin_planned
     from ci_mlsnap.flows.context import Request
 
     project = open_here(ctx, ephemeral=ephemeral)
@@ -86,7 +86,7 @@ def begin(
     if dry_run:
         return _print_plan(project, request, as_json)
     with stop_signals() as stop:
-        begun = flow.begin_planned(project, request, stop=stop)
+        begun = begin_planned(project, request, stop=stop)
     action = begun.plan.action
     where = str(begun.run.folder) if begun.run else ""
     facts = {"plan": begun.digest, "action": action, "run": where}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 import msgspec
@@ -505,6 +504,8 @@ def known_part(path: KeyPath) -> KeyPath:
 
 def suggestion(path: KeyPath) -> str:
     """Give the key that was probably meant by an unknown one, as it is written; empty when none is near."""
+    import difflib  # for mistakes alone
+
     *tables, name = path
     near = difflib.get_close_matches(name.lower(), names_below(tuple(tables)), n=1)
     if near:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import socket
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,18 +14,21 @@ from ci_mlsnap.domain import announcing
 from ci_mlsnap.domain import plan as plans
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
+from ci_mlsnap.domain.record import Record
 from ci_mlsnap.domain.texts import size
-from ci_mlsnap.errors import MlsnapError, NoSuchVersion, SnapshotForeign, StorageFull
+from ci_mlsnap.errors import Cancelled, MlsnapError, NoSuchVersion, SnapshotForeign, StorageFull, Terminated
 from ci_mlsnap.flows import closing, holding, leases, pinning, workspace
 from ci_mlsnap.flows.announce import announce, publish_step
-from ci_mlsnap.flows.context import Hands, Project
+from ci_mlsnap.flows.context import TOOL, Hands, Project, Request
 from ci_mlsnap.flows.filling import ADVICE, filling
 from ci_mlsnap.flows.live import require_known
+from ci_mlsnap.flows.planning import plan_run
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.workspace import Tree
 from ci_mlsnap.ports import Driver, Probe, Step
 from ci_mlsnap.state import live, pointers
 from ci_mlsnap.state.journal import Run
+from ci_mlsnap.training.signals import StopSignal
 from ci_mlsnap.trees.fingerprint import fingerprint
 
 
@@ -34,6 +38,34 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     digest: str
     run: Run | None
+
+
+def begin_planned(
+    project: Project,
+    request: Request,
+    *,
+    stop: StopSignal,
+    phases: bool = True,
+    planner: Callable[[Project, Request], Plan] = plan_run,
+) -> Begun:
+    """Plan and open a run; where there is nothing to do, say so on the build's page."""
+
+    def make_plan() -> Plan:
+        return planner(project, request)
+
+    if request.break_lease:
+        leases.break_all(project.hands, project.driver)
+    try:
+        begun = begin(project, make_plan, phases=phases, stop=lambda: bool(stop.received))
+    except Cancelled as error:
+        if stop.received == signal.SIGINT:
+            raise
+        raise Terminated(error.what, why=error.why, safe=error.safe, hint=error.hint) from None
+    if begun.run is None:
+        if phases:
+            pointers.point_idle(project.hands.pointers, begun.digest)
+        closing.tell_build(project.hands, nothing_to_do(project, begun.plan))
+    return begun
 
 
 def begin(
@@ -85,7 +117,7 @@ def _opened(project: Project, plan: Plan, run_id: str, *, phases: bool, stop: Ca
     run = Run.create(driver.state_folder(), plan, run_id)
     pointers.point(hands.pointers, run)  # first: what is begun in phases, `finish` must be able to find
     token = leases.commit_token(driver, plan)
-    run.note("begun", host=socket.gethostname(), way=driver.capabilities.way, phases=phases, token=token)
+    run.note("begun", host=os.uname().nodename, way=driver.capabilities.way, phases=phases, token=token)
     try:
         if plan.action == "train":
             _say_pending(hands, driver, plan)
@@ -205,3 +237,22 @@ def _expected_bytes(tree: Tree, plan: Plan) -> int:
         return tree.driver.manifest_header(SnapshotName.parse(plan.parent)).bytes
     except MlsnapError:
         return 0
+
+
+def nothing_to_do(project: Project, plan: Plan) -> Record:
+    """The record of an event that asks for nothing: a deleted ref, a fork."""
+    return msgspec.structs.replace(
+        Record(
+            format="mlsnap/record/1",
+            outcome="nothing",
+            project=plan.project,
+            model=plan.model,
+            commit=plan.commit,
+            event=plan.event.kind,
+            ref=plan.event.ref,
+            run_url=plan.event.run_url,
+            tool=TOOL,
+        ),
+        reason=plan.reason,
+        created=project.hands.now(),
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import platform
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -108,7 +108,7 @@ def blank_record(hands: Hands, run: Run, outcome: Outcome) -> Record:
         run_url=event.run_url,
         run_attempt=event.run_attempt,
         argv=plan.training.command if plan.training else (),
-        host=f"{socket.gethostname()} {platform.machine()}",
+        host=f"{os.uname().nodename} {platform.machine()}",
         image=hands.environ.get("ImageOS", ""),
         packages_digest=str(training.get("packages", "")),
         passed_variables=tuple(training.get("passed", ())),

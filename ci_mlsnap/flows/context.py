@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -71,11 +70,11 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
 
     def owner(self) -> str:
         """Who holds a lease, as others read it: the build's URL, or the person at this machine."""
-        return self.environ.get("BUILD_URL") or _run_url(self.environ) or f"{_user()}@{socket.gethostname()}"
+        return self.environ.get("BUILD_URL") or _run_url(self.environ) or f"{_user()}@{os.uname().nodename}"
 
     def person(self) -> str:
         """Who asks, as ledgers have it: whom the CI names, else the person at this machine."""
-        return self.build.event().actor or f"{_user()}@{socket.gethostname()}"
+        return self.build.event().actor or f"{_user()}@{os.uname().nodename}"
 
     def now(self) -> str:
         """The time as records have it: UTC, ISO 8601, whole seconds."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -98,7 +97,7 @@ def _receipt(tree: Path, run_id: str, environ: Mapping[str, str], flushed: Flush
     return Receipt(
         run=run_id[:255],
         commit=environ.get("MLSNAP_COMMIT", "")[:255],
-        host=socket.gethostname()[:255] or "unknown",
+        host=os.uname().nodename[:255] or "unknown",
         boot=_boot(),
         at=now,
         path=os.fsencode(tree).decode(errors="backslashreplace")[:4096],

@@ -7,8 +7,8 @@ checkouts, and of other machines that may have the same paths, are never touched
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,4 +164,4 @@ def _place(project: Project, view: Path, token: str) -> Path:
 
 def _key(view: Path) -> str:
     # Two machines may have the same path, and see each other's copies in a store that they share.
-    return hashlib.sha256(f"{socket.gethostname()} {live.key(view)}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{os.uname().nodename} {live.key(view)}".encode()).hexdigest()[:16]

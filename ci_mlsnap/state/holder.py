@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 from pathlib import Path
 
 import msgspec
@@ -31,7 +30,7 @@ def this_process() -> Holder:
     """Describe the process that asks."""
     pid = os.getpid()
     return Holder(
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         machine=_machine(),
         boot=_line(_PROC / "sys/kernel/random/boot_id"),
         namespace=_namespace(),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from ci_mlsnap.storage.btrfs import BtrfsWay
-from ci_mlsnap.storage.copy import CopyWay
 from ci_mlsnap.storage.layout import Store
 from ci_mlsnap.storage.placement import file_system_of, nearest_existing, same_file_system
 from ci_mlsnap.storage.reflink import ReflinkWay
@@ -20,13 +18,12 @@ from ci_mlsnap.trees.reflink import can_share_blocks
 
 def pick_way(store: Store, path: Path) -> Way:
     """Pick the way that takes least: `btrfs` for a subvolume, `reflink` where files share blocks, else `copy`."""
-    copy = CopyWay(store=store)
     if not same_file_system(store.root, path):
-        return replace(copy, why="the store is on another file system than the volume, so files are copied to it")
+        return _copy(store, "the store is on another file system than the volume, so files are copied to it")
     kind = file_system_of(path)
     # On btrfs they always can, so that a disk which fails the trial changes no answer.
     if kind != "btrfs" and not can_share_blocks(nearest_existing(store.snapshots)):
-        return replace(copy, why="files share no blocks here, so what changed is copied, which takes time")
+        return _copy(store, "files share no blocks here, so what changed is copied, which takes time")
     reflink = ReflinkWay(store=store)
     if kind != "btrfs":
         return reflink
@@ -34,6 +31,12 @@ def pick_way(store: Store, path: Path) -> Way:
     if obstacle:
         return replace(reflink, why=f"{obstacle}; files share their blocks, which takes longer the more there are")
     return BtrfsWay(store=store, plain=reflink)
+
+
+def _copy(store: Store, why: str) -> Way:
+    from ci_mlsnap.storage.copy import CopyWay
+
+    return CopyWay(store=store, why=why)
 
 
 def faster_way(store: Store, path: Path) -> str:
@@ -44,6 +47,8 @@ def faster_way(store: Store, path: Path) -> str:
     plain = os.path.isdir(path) and not subvolume.is_subvolume_root(path.lstat())
     if not plain or file_system_of(path) != "btrfs" or not same_file_system(store.root, path):
         return ""
+    import shlex
+
     old, new = (shlex.quote(f"{path}{ending}") for ending in ("", ".new"))
     steps = (
         f"btrfs subvolume create {new}",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ci_mlsnap.domain.manifest import Manifest, ManifestHeader, digest_of, encode
 from ci_mlsnap.domain.names import Marker, SnapshotName
@@ -22,12 +22,13 @@ from ci_mlsnap.ports import Capabilities, DataSeen, Frozen, Member, Probe, Rebui
 from ci_mlsnap.storage.binding import bind, make_own, require_own
 from ci_mlsnap.storage.choice import faster_way, pick_way
 from ci_mlsnap.storage.layout import LINK, Store, new_token
-from ci_mlsnap.storage.pinning import see_data
 from ci_mlsnap.storage.placement import check_volume, file_system_of, nearest_existing, store_refusal
-from ci_mlsnap.storage.restoring import Restoring
 from ci_mlsnap.storage.shelf import Shelf
 from ci_mlsnap.storage.trash import Trash
 from ci_mlsnap.storage.way import Entries, Parent, Way
+
+if TYPE_CHECKING:
+    from ci_mlsnap.storage.restoring import Restoring
 
 
 class LocalDriver:
@@ -139,6 +140,8 @@ class LocalDriver:
 
     def see_data(self, existing: str = "") -> DataSeen:
         """See `Driver.see_data`."""
+        from ci_mlsnap.storage.pinning import see_data
+
         return see_data(self._path, existing)
 
     def state_folder(self) -> Path:
@@ -319,6 +322,8 @@ class LocalDriver:
         self._restoring().remove_clone(destination)
 
     def _restoring(self) -> Restoring:
+        from ci_mlsnap.storage.restoring import Restoring  # making a version restores nothing
+
         return Restoring(store=self._store, way=self._way, volume_id=self.volume_id)
 
     def trash(self) -> Sequence[Path]:

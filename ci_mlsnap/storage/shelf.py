@@ -38,6 +38,10 @@ UNFINISHED = (".partial-", ".trash-", PRUNED)
 """How names begin of what is no snapshot, or no more: not listed."""
 
 
+_uuids: dict[tuple[Path, int, int], str] = {}
+"""What the kernel said of subvolumes, by place, device and time of change: a command lists them several times."""
+
+
 class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     """The snapshots of one store. Whoever writes holds the store lock."""
 
@@ -113,9 +117,15 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
 
     def _native(self, name: str, found: os.stat_result) -> str:
         """Say what the file system calls a snapshot: a subvolume's UUID, else the inode of its root."""
-        with storage_errors("the snapshot cannot be looked at"):
-            tree = subvolume.look(self.store.snapshots / name) if subvolume.is_subvolume_root(found) else None
-        return tree.uuid if tree else str(found.st_ino)
+        if not subvolume.is_subvolume_root(found):
+            return str(found.st_ino)
+        place = self.store.snapshots / name
+        known = (place, found.st_dev, found.st_ctime_ns)
+        if known not in _uuids:
+            with storage_errors("the snapshot cannot be looked at"):
+                tree = subvolume.look(place)
+            _uuids[known] = tree.uuid if tree else str(found.st_ino)
+        return _uuids[known]
 
     def place(self, name: SnapshotName) -> Path:
         """Give the folder of one of ours. Raises `NoSuchVersion`."""

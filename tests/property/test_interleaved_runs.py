@@ -18,9 +18,10 @@ import pytest
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.flows import restore as going_back
+from ci_mlsnap.flows.begin import begin_planned
 from ci_mlsnap.flows.conclude import conclude
 from ci_mlsnap.flows.context import Announcer, Project, Request
-from ci_mlsnap.flows.run import begin_planned, run
+from ci_mlsnap.flows.run import run
 from ci_mlsnap.flows.train import train
 from ci_mlsnap.state import lease
 from ci_mlsnap.state.journal import open_runs

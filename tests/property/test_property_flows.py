@@ -34,11 +34,12 @@ from ci_mlsnap.flows import prune as pruning
 from ci_mlsnap.flows import restore as going_back
 from ci_mlsnap.flows import rollback
 from ci_mlsnap.flows.announce import send_waiting
+from ci_mlsnap.flows.begin import begin_planned
 from ci_mlsnap.flows.conclude import conclude
 from ci_mlsnap.flows.context import Project, Request
 from ci_mlsnap.flows.finish import finish
 from ci_mlsnap.flows.proposing import propose, propose_undo
-from ci_mlsnap.flows.run import begin_planned, run
+from ci_mlsnap.flows.run import run
 from ci_mlsnap.flows.train import train
 from ci_mlsnap.state import channels, live, pruned, rolled_back
 from ci_mlsnap.state.journal import Run, open_runs
@@ -102,7 +103,6 @@ class Work(RuleBasedStateMachine):
 
     def act(self, deed: Callable[[], object], crash: int = 0) -> Outcome:
         """Do something in a process that may end on the way, and ends in any case when it is done."""
-        process = self.world.now_running
         before = self._picture() if self._rests() else None
         try:
             with crashing(0 if self.in_memory else crash):
@@ -114,7 +114,7 @@ class Work(RuleBasedStateMachine):
             self._require_refused(error, before)
             return type(error)
         finally:
-            self.world.dead.add(process)
+            self.world.dead.add(self.world.now_running)  # the one that the deed opened, where it opened one
             self._see()
 
     def _require_refused(self, error: MlsnapError, before: object) -> None:
