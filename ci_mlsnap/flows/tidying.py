@@ -12,7 +12,6 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import Busy, LinkEscapes, TreeUnsupported
 from ci_mlsnap.flows import leases, staying
 from ci_mlsnap.flows.context import Hands
-from ci_mlsnap.flows.finish import finish
 from ci_mlsnap.flows.following import follow_if_possible
 from ci_mlsnap.flows.live import Identity, compared
 from ci_mlsnap.flows.moving import keep_or_note
@@ -41,6 +40,8 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
     follow_if_possible(driver)
     staying.release_left(driver)
     recovered = _recover_runs(hands, driver)
+    if not (driver.others() or any(map(_has_remains, volumes))):
+        return recovered
     try:
         with leases.volume_held(hands, driver):
             if not open_runs(driver.state_folder()):
@@ -68,6 +69,12 @@ def _others(driver: Driver, identity: Identity) -> list[_Volume]:
     ]
 
 
+def _has_remains(volume: _Volume) -> bool:
+    """Tell whether there may be something to remove; mostly there is not, and a lease costs some writes."""
+    driver = volume.driver
+    return bool(driver.unfinished() or driver.trash() or any((_store(driver) / "work").glob("*")))
+
+
 def _remove_begun(driver: Driver, unfinished: Sequence[str], cut_off: Sequence[Path]) -> None:
     for token in unfinished:
         driver.discard(token)
@@ -91,6 +98,8 @@ def _recover_runs(hands: Hands, driver: Driver) -> int:
     recovered = 0
     for run in open_runs(driver.state_folder()):
         if not leases.is_living(hands, driver, run):
+            from ci_mlsnap.flows.finish import finish  # runs are rarely dead, and it knows all of training
+
             finish(hands, driver, run)
             recovered += 1
     return recovered

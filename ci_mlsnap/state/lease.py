@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 
+_NEARLY_ALL = 0.9
+
 _Obstacle = Literal["held", "unproven"]
 
 
@@ -109,9 +111,9 @@ def is_over(lease: Lease, *, now: float, holder: Holder | None = None) -> bool:
     return not lease.needs_proof or proven_dead(lease.holder, holder or this_process())
 
 
-def check(state: Path, lease: Lease) -> None:
-    """Make sure that nobody took the lease over. Raises `LeaseLost`. Writes nothing."""
-    _require_same(lease_file.read(state, lease.key), lease)
+def check(state: Path, lease: Lease) -> Lease:
+    """Give the lease as it is, which nobody took over. Raises `LeaseLost`. Writes nothing."""
+    return _require_same(lease_file.read(state, lease.key), lease)
 
 
 def renew(
@@ -131,8 +133,16 @@ def renew(
 def renewing(
     state: Path, lease: Lease, *, ttl: float, interval: float, now: Callable[[], float] = time.time
 ) -> Renewal:
-    """Give a context that renews the lease at once and then every `interval` seconds, in the background."""
-    return Renewal(lambda: renew(state, lease, ttl=ttl, now=now), interval=interval)
+    """Give a context that renews the lease at once and then every `interval` seconds, in the background.
+
+    One that this process took just now has nearly all its time yet, and is only looked at.
+    """
+    fresh = lease.holder == this_process() and lease.expires - now() > _NEARLY_ALL * ttl
+
+    def again() -> Lease:
+        return renew(state, lease, ttl=ttl, now=now)
+
+    return Renewal(again, (lambda: check(state, lease)) if fresh else again, interval=interval)
 
 
 @contextmanager

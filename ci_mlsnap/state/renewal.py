@@ -10,14 +10,17 @@ from ci_mlsnap.errors import LeaseLost, MlsnapError
 
 
 class Renewal:
-    """Call `renew` at once, then every `interval` seconds in the background, while the block runs.
+    """Call `at_once`, then `renew` every `interval` seconds in the background, while the block runs.
 
     A storage that fails for a moment is asked again at the next turn. Once `renew` raises `LeaseLost`, `lost` is
     true and nothing is renewed any more: whoever is inside must stop and publish nothing.
     """
 
-    def __init__(self, renew: Callable[[], object], *, interval: float) -> None:
+    def __init__(
+        self, renew: Callable[[], object], at_once: Callable[[], object] | None = None, *, interval: float
+    ) -> None:
         self._renew = renew
+        self._at_once = at_once or renew
         self._interval = interval
         self._end = threading.Event()
         self._lost = threading.Event()
@@ -29,8 +32,8 @@ class Renewal:
         return self._lost.is_set()
 
     def __enter__(self) -> Self:
-        """Renew, then go on in the background. Raises `LeaseLost`, `StorageFailed`."""
-        self._renew()
+        """Make sure of the lease, then go on in the background. Raises `LeaseLost`, `StorageFailed`."""
+        self._at_once()
         self._thread.start()
         return self
 
