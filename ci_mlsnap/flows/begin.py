@@ -108,8 +108,13 @@ def _held(driver: Driver, plan: Plan, make_plan: Callable[[], Plan], run_id: str
 
 
 def _is_overtaken(driver: Driver, plan: Plan) -> bool:
-    """Tell whether another run used the planned name, and gave the commit back before we asked for it."""
-    return plan.action == "train" and any(str(name) == plan.name for name in driver.used_names())
+    """Tell whether another run may have made the version, and given the commit back, before we asked for it.
+
+    Its name is used then. Where that came to be while we planned, the plan is for a further attempt.
+    """
+    if plan.action != "train":
+        return False
+    return SnapshotName.parse(plan.name).attempt > 1 or any(str(name) == plan.name for name in driver.used_names())
 
 
 def _opened(project: Project, plan: Plan, run_id: str, *, phases: bool, stop: Callable[[], bool]) -> Begun:
