@@ -34,6 +34,7 @@ from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.domain.plan import Plan, VolumePlan
 from ci_mlsnap.errors import ConfigInvalid
 from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
+from ci_mlsnap.flows.run_report import RunReport
 from ci_mlsnap.git.repository import GitRepository
 from ci_mlsnap.ports import Build, Driver, Progress
 from ci_mlsnap.report.comment import ALL_TEMPLATES
@@ -86,7 +87,8 @@ def open_hands(site: Site, *, secrets: bool) -> Hands:
     settings = settle(layers, defaults=Defaults(model="model", forge_url=_forge_url(site.environ)))
     announcer = _announcer(site.environ, settings) if secrets else Announcer(forge=None, silence="no secrets here")
     ontap = settings.ontap if secrets else OntapSettings()
-    return _hands(site, build, announcer, pointers_folder(site.environ), ontap)
+    hands = _hands(site, build, announcer, pointers_folder(site.environ), ontap)
+    return _reporting(hands, settings, Path(site.project).absolute())
 
 
 def isolate_training(hands: Hands, *, trusted: bool) -> Isolation | None:
@@ -105,6 +107,8 @@ def isolate_training(hands: Hands, *, trusted: bool) -> Isolation | None:
         if hands.build.name:
             for template in ALL_TEMPLATES:
                 load_markdown(template)
+        if hands.report is not None:
+            hands.report.load()
     return isolation
 
 
@@ -184,6 +188,7 @@ def _project(
     _require_apart([volume, *others])
     announcer = _announcer(site.environ, settings)
     hands = _hands(site, build, announcer, pointers_folder(site.environ, repository), settings.ontap)
+    hands = _reporting(hands, settings, folder)
     driver = hands.open_volumes([volume, *others])
     if volume.private and not settings.volume.store:
         settings = _as_bound(settings, driver)
@@ -325,6 +330,13 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, ontap
         # Jenkins signals the leaves of the process tree first, some seconds before it signals us.
         timing=Timing(own_signal_wait=10.0 if on_jenkins else 0.0),
     )
+
+
+def _reporting(hands: Hands, settings: Settings, folder: Path) -> Hands:
+    """Let runs write their report where that is asked for; a relative path counts from `folder`."""
+    if not settings.report.output:
+        return hands
+    return msgspec.structs.replace(hands, report=RunReport(resolved(settings.report.output, folder)))
 
 
 def _endpoint(environ: Mapping[str, str], ontap: OntapSettings) -> Endpoint | None:

@@ -427,6 +427,24 @@ KEYS: tuple[Key, ...] = (
         example='ontap.clones = "/mnt/ml/clones"',
     ),
     Key(
+        path=("report", "output"),
+        level=Level.OPERATOR,
+        kind=kinds.PATH,
+        text="The folder that each run writes its [report](report.md) to when it ends: the pages of all versions, "
+        "and `record.json`, `metrics.json`, `summary.md` and `junit.xml` of the run.",
+        default="none: only `mlsnap report` writes pages",
+        example='report.output = "/srv/reports/digits"',
+    ),
+    Key(
+        path=("report", "base_url"),
+        level=Level.REPOSITORY,
+        kind=kinds.WEB_FOLDER,
+        text="Where the report is published. Statuses then link to a version's page there, else to the CI's run, "
+        "else to the commit.",
+        default="none",
+        example='report.base_url = "https://acme.github.io/digits"',
+    ),
+    Key(
         path=("forge", "url"),
         level=Level.OPERATOR,
         kind=kinds.ENDPOINT,

@@ -15,6 +15,7 @@ from ci_mlsnap.config.durations import seconds
 from ci_mlsnap.domain.names import is_label, is_project
 from ci_mlsnap.domain.pins import EXISTING
 from ci_mlsnap.domain.policy import Amount, Best
+from ci_mlsnap.domain.status import is_web_url
 
 _MOST = 100_000
 """More than anybody keeps."""
@@ -232,6 +233,18 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _is_web_folder(text: str) -> bool:
+    """Tell whether a text is the URL of a folder: http or https, without a login, a query and a fragment."""
+    return is_web_url(text) and re.search(r"[?#\\]", text) is None and text.isascii() and len(text) <= 1000
+
+
+def _web_folder(value: object) -> object:
+    text = _text(value)
+    if not _is_web_folder(text):
+        raise WrongValue("is not accepted")
+    return text.rstrip("/")
+
+
 def _is_host(text: str) -> bool:
     """Tell whether a text is a host's name or address alone: no scheme, port, path or login."""
     if len(text) <= 253 and re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", text, re.ASCII):
@@ -263,6 +276,11 @@ INNER_PATH = _checked(
 )
 ENDPOINT = _checked(
     "an https URL without a login (http only to this machine itself)", _is_endpoint, "^https?://[^@?#\\s]+$"
+)
+WEB_FOLDER = Kind(
+    accepts="an http or https URL without a login, a query and a fragment",
+    schema={"type": "string", "pattern": "^https?://[^@?#\\s]+$"},
+    read=_web_folder,
 )
 HOST = _checked(
     "a host name or an IP address, without a scheme or a port",

@@ -18,6 +18,7 @@ from ci_mlsnap.config.settings import (
     Defaults,
     ForgeSettings,
     OntapSettings,
+    ReportSettings,
     Settings,
     TrainSettings,
     VolumeSettings,
@@ -27,7 +28,7 @@ from ci_mlsnap.domain.names import label_from
 from ci_mlsnap.domain.policy import Policy
 
 Found = Mapping[KeyPath, Setting]
-Table = TypeVar("Table", TrainSettings, ForgeSettings, OntapSettings, Policy)
+Table = TypeVar("Table", TrainSettings, ForgeSettings, OntapSettings, ReportSettings, Policy)
 
 
 def settle(layers: Sequence[Layer], *, defaults: Defaults) -> Settings:
@@ -185,7 +186,7 @@ def _data_problems(name: str, fields: Mapping[str, Setting]) -> Iterator[Problem
         yield _problem(fields["store"], ("volumes", name, "store"), text)
 
 
-_PLACES = ("path", "store", "state", "ca", "certificate", "key", "clones")
+_PLACES = ("path", "store", "state", "ca", "certificate", "key", "clones", "output")
 
 
 def _is_private(path: str) -> bool:
@@ -206,7 +207,7 @@ def _gate_problems(found: Found) -> list[Problem]:
 def _site_problems(found: Found) -> list[Problem]:
     """A path of the site file belongs to no project's folder, so that it cannot be relative."""
     paths = [("volume",), ("forge", "ca"), *(("ontap", key) for key in ("ca", "certificate", "key", "clones"))]
-    paths += [path for path in found if path[0] == "volumes"]
+    paths += [path for path in found if path[0] in ("volumes", "report")]
     return [
         _problem(setting, path, "is a relative path; in the site file only absolute ones have a meaning")
         for path in paths
@@ -237,6 +238,7 @@ def _settings(found: Found, defaults: Defaults, notes: tuple[str, ...]) -> Setti
     plain["train"] = _table(found, "train", {}, TrainSettings)
     plain["forge"] = _table(found, "forge", forge, ForgeSettings)
     plain["ontap"] = _table(found, "ontap", {}, OntapSettings)
+    plain["report"] = _table(found, "report", {}, ReportSettings)
     plain["volume"] = _volume(found)
     plain["retention"] = _table(found, "retention", {}, Policy)
     plain["others"] = tuple(_other(name, fields) for name, fields in list(_by_role(found)[0].items())[1:])

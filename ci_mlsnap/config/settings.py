@@ -79,6 +79,14 @@ class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
     clones: str = ""
 
 
+class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where pages are written to, empty where a run writes none, and where they are published, without a slash at
+    its end. Paths are as they were written."""
+
+    output: str = ""
+    base_url: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. `volume` is the first model volume, `others` are those that make a version with it, in the
     file's order; `data` are the data volumes in the order of their names. `follow` is empty for the default
@@ -103,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hook_copy_mb: int = 100
     forge: ForgeSettings = ForgeSettings()
     ontap: OntapSettings = OntapSettings()
+    report: ReportSettings = ReportSettings()
     on_fork: Literal["skip", "fail"] = "skip"
     origins: dict[str, Origin] = {}
     notes: tuple[str, ...] = ()

@@ -73,10 +73,10 @@ def _gate_status(plan: Plan, record: Record, context: str, findings: Sequence[Fi
         good = all(finding.good for finding in findings)
         texts = [finding.text for finding in sorted(findings, key=lambda finding: finding.good)]
         state: State = "success" if good else "failure"
-        return status(plan.commit, context, state, "; ".join(texts), plan.target_url)
+        return status(plan.commit, context, state, "; ".join(texts), page_url(plan, record))
     model = concluded(plan, record)
     text = "Not judged by this gate" if record.verdict else f"Not judged: {model.description}"
-    return status(plan.commit, context, model.state, text, plan.target_url)
+    return status(plan.commit, context, model.state, text, page_url(plan, record))
 
 
 def rolled_up(sha: str, found: Iterable[CommitStatus], target_url: str = "") -> CommitStatus:

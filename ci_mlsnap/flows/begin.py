@@ -64,7 +64,9 @@ def begin_planned(
     if begun.run is None:
         if phases:
             pointers.point_idle(project.hands.pointers, begun.digest)
-        closing.tell_build(project.hands, nothing_to_do(project, begun.plan))
+        record = nothing_to_do(project, begun.plan)
+        closing.tell_build(project.hands, record)
+        closing.write_report(project.hands, project.driver, record)
     return begun
 
 

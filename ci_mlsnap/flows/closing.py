@@ -201,6 +201,7 @@ def close(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
     _let_go(driver, run, keep_model=False)
     run.note("concluded", outcome=record.outcome)
     _forget(hands, driver, run)
+    write_report(hands, driver, record)
 
 
 def failed(
@@ -248,10 +249,13 @@ def failed(
     _discard_frozen(driver, run)
     if stays_open:
         run.note("failed-step", slug=error.slug)
+        write_report(hands, driver, record)
         return record
     _let_go(driver, run, keep_model=isinstance(error, TrainingFailed | errors.Cancelled))
     run.note("failed", slug=error.slug, exit_code=int(error.exit_code))
     _forget(hands, driver, run)
+    if outcome != "cancelled":  # a CI that stops us leaves no time for pages; the next run writes them
+        write_report(hands, driver, record)
     return record
 
 
@@ -305,6 +309,20 @@ def tell_build(hands: Hands, record: Record) -> None:
         return  # rendering loads the template library, which would be for nobody
     hands.build.summary(summary(record))
     hands.build.output(outputs(record))
+
+
+def write_report(hands: Hands, driver: Driver, record: Record) -> None:
+    """Write the report where runs are asked for one. That it fails takes nothing from what the run did."""
+    if hands.report is None:
+        return
+    try:
+        done = hands.report.write(driver, record)
+    except MlsnapError as error:
+        text = f"not written: {error.what}" + (f" ({error.why})" if error.why else "")
+        hands.progress.step(Step(name="report", state="failed", text=text))
+    else:
+        text = f"{hands.report.folder / 'index.html'}, {done.written} files written"
+        hands.progress.step(Step(name="report", state="ok", text=text))
 
 
 def _discard_frozen(driver: Driver, run: Run) -> None:

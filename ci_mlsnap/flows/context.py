@@ -15,6 +15,7 @@ from ci_mlsnap import __version__
 from ci_mlsnap.config.settings import Settings
 from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.domain.plan import VolumePlan
+from ci_mlsnap.flows.run_report import RunReport
 from ci_mlsnap.ports import Build, Driver, Forge, Progress, Repository
 
 
@@ -65,6 +66,8 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
     pointers: Path
     """The folder where phases of one build find their open run."""
     environ: Mapping[str, str]
+    report: RunReport | None = None
+    """Where each run that ends writes its report; None where nobody asked for one."""
     timing: Timing = msgspec.field(default_factory=Timing)
     clock: Callable[[], float] = time.time
 

@@ -12,25 +12,35 @@ from pathlib import Path
 
 import msgspec
 
+from ci_mlsnap.domain.record import Record
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.flows.context import TOOL
 from ci_mlsnap.flows.report_lists import facts_of_list, lists_of, render_list
 from ci_mlsnap.flows.report_shelf import Shelf, shelf_of
 from ci_mlsnap.flows.report_versions import facts_of, render_version, told_of
 from ci_mlsnap.ports import Driver
-from ci_mlsnap.report.pages import ICON, STYLE, Look
+from ci_mlsnap.report.junit import junit
+from ci_mlsnap.report.pages import ICON, STYLE, Look, load_pages
+from ci_mlsnap.report.pages_downloads import record_json
 from ci_mlsnap.report.pages_folder import Group, Written, write_groups
 from ci_mlsnap.report.pages_list import badge
+from ci_mlsnap.report.summary import summary
+
+RUN = "run"
+"""The group of the files of the run that ended last."""
 
 
-def write_report(driver: Driver, folder: Path, look: Look, *, project: str, model: str) -> Written:
-    """Write the pages of all versions into a folder, as far as they are not there already.
+def write_report(
+    driver: Driver, folder: Path, look: Look, *, project: str, model: str, run: Group | None = None
+) -> Written:
+    """Write the pages of all versions into a folder, as far as they are not there already, and the files of a run.
 
     Raises `Refused` for a folder that holds something else, `StorageFailed`, `Busy`.
     """
     shelf = shelf_of(driver)
     site = {"project": project, "model": model, "tool": TOOL}
-    return write_groups(folder, list(_groups(shelf, look, site, _space(driver))), project=project, model=model)
+    groups = [*([run] if run is not None else []), *_groups(shelf, look, site, _space(driver))]
+    return write_groups(folder, groups, project=project, model=model, kept=() if run is not None else (RUN,))
 
 
 def _groups(shelf: Shelf, look: Look, site: Mapping[str, str], space: str) -> Iterator[Group]:
@@ -62,3 +72,25 @@ def _space(driver: Driver) -> str:
     if not found.total_bytes:
         return ""
     return f"The storage is {round(100 * (1 - found.free_bytes / found.total_bytes))} % full."
+
+
+def run_files(record: Record) -> dict[str, bytes]:
+    """Give the files of one run, by name."""
+    return {
+        "record.json": record_json(record),
+        "metrics.json": msgspec.json.encode(record.metrics.scalars, order="sorted") + b"\n",
+        "summary.md": summary(record).encode(),
+        "junit.xml": junit(record).encode(),
+    }
+
+
+def run_group(record: Record) -> Group:
+    """Give the files of one run as a group of the report."""
+    key = hashlib.sha256(record_json(record)).hexdigest()[:32]
+    return Group(name=RUN, key=key, make=lambda: run_files(record))
+
+
+def load(look: Look) -> None:
+    """Load all that a report needs: whoever changes it where it is installed later then changes nothing here."""
+    load_pages(look)
+    run_files(Record(format="mlsnap/record/1", outcome="nothing", project="", model="m", commit="", tool=TOOL))

@@ -91,6 +91,7 @@ def render_version(
         told,
         record=record,
         base_record=records.of(told.base) if told.base is not None else None,
+        before_record=records.of(before) if before is not None else None,
         manifests=[part.manifest for part in parts] if parts is not None else None,
         found=_differences(shelf, before, version) if before is not None else None,
         notes=notes,

@@ -64,8 +64,15 @@ def look_of(read: ReadFile | None = None) -> Look:
     digest = hashlib.sha256(msgspec.json.encode(found, order="sorted")).hexdigest()
     look = Look(files=found, digest=digest, own=tuple(own))
     if own:
-        _compile_all(look)
+        load_pages(look)
     return look
+
+
+def load_pages(look: Look) -> None:
+    """Load and compile all templates now. Raises `ConfigInvalid` for one that cannot be compiled."""
+    for name in TEMPLATES:
+        with _telling(look, name):
+            _environment(look).get_template(name)
 
 
 def render_page(look: Look, template: str, values: Mapping[str, object]) -> bytes:
@@ -103,12 +110,6 @@ def _decoded(name: str, text: bytes) -> str:
         return text.decode()
     except UnicodeDecodeError:
         raise _unusable(name, "it is not UTF-8") from None
-
-
-def _compile_all(look: Look) -> None:
-    for name in TEMPLATES:
-        with _telling(look, name):
-            _environment(look).get_template(name)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ci_mlsnap.domain.comparing import Differences, environment_of, metric_pairs
-from ci_mlsnap.domain.manifest import Entry, Manifest, encode
+from ci_mlsnap.domain.manifest import Manifest
 from ci_mlsnap.domain.metrics import Curve, Scalar, lower_is_better, number, shown
 from ci_mlsnap.domain.pins import told
 from ci_mlsnap.domain.record import Record
@@ -17,13 +17,12 @@ from ci_mlsnap.domain.status import cut, is_web_url, one_line
 from ci_mlsnap.domain.texts import change, counted, duration, size
 from ci_mlsnap.domain.versions import Version
 from ci_mlsnap.report.chart import Track, track_chart
-from ci_mlsnap.report.compared import closing_lines, difference_sections, path_text
 from ci_mlsnap.report.pages import Look, moved, render_page
+from ci_mlsnap.report.pages_downloads import downloads, note_of
 from ci_mlsnap.report.pages_list import Link
+from ci_mlsnap.report.pages_tables import comparison, tables_of
 from ci_mlsnap.report.rendering import short
-from ci_mlsnap.report.shown import published
 
-FILES_SHOWN = 200
 _METRICS_SHOWN = 100
 _CURVES_SHOWN = 24
 _STEPS_SHOWN = 60
@@ -55,6 +54,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     best_so_far: bool = False
     older: str = ""
     newer: str = ""
+    before_record: Record | None = None
     manifests: Sequence[Manifest] | None = None
     found: Differences | None = None
     notes: tuple[str, ...] = ()
@@ -62,12 +62,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 def version_pages(look: Look, site: Mapping[str, str], told_of: Told) -> dict[str, bytes]:
     """Render all that is in a version's folder, by name."""
-    files = dict(_downloads(told_of))
+    files = dict(downloads(told_of.record, told_of.manifests or ()))
     page = {"page": _page(told_of, files), "site": site, "up": "../"}
     files["index.html"] = render_page(look, "version.html.j2", page)
     if told_of.found is not None:
-        comparison = {"page": _comparison(told_of.found), "site": site, "up": "../"}
-        files["comparison.html"] = render_page(look, "comparison.html.j2", comparison)
+        page = {"page": comparison(told_of.found, _subjects(told_of)), "site": site, "up": "../"}
+        files["comparison.html"] = render_page(look, "comparison.html.j2", page)
     return files
 
 
@@ -75,6 +75,14 @@ def subject_of(version: Version, record: Record | None) -> str:
     """Say which change a version is of."""
     subject = one_line(record.subject) if record is not None else ""
     return cut(subject, 200) or f"Version {version.name.short}"
+
+
+def _subjects(it: Told) -> dict[str, str]:
+    before = it.found.before if it.found is not None else it.version
+    return {
+        before.header.name: subject_of(before, it.before_record),
+        it.version.header.name: subject_of(it.version, it.record),
+    }
 
 
 def _page(it: Told, files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -98,11 +106,11 @@ def _page(it: Told, files: Mapping[str, bytes]) -> dict[str, Any]:
         "metrics_note": _metrics_note(it),
         "curves": _curves(it),
         "curves_note": "Dashed: the baseline's." if it.base_record and it.base_record.metrics.curves else "",
-        "tables": list(_tables(it)),
+        "tables": list(tables_of(it.found, it.manifests)),
         "lineage": list(_lineage(it)),
         "environment": list(environment_of(it.record).items()) if it.record else [],
         "commands": list(_commands(version)),
-        "downloads": [Link(href=name, text=name, note=_note_of(name)) for name in files],
+        "downloads": [Link(href=name, text=name, note=note_of(name)) for name in files],
         "notes": it.notes,
     }
 
@@ -188,91 +196,6 @@ def _track(curve: Curve) -> Track:
     return Track(steps=curve.steps, values=[number(value) for value in curve.values])
 
 
-# -- tables --------------------------------------------------------------------------------------------
-
-
-def _tables(it: Told) -> Iterator[dict[str, Any]]:
-    """Give what has columns of its own: what changed of parameters, data and environment, and the files."""
-    if it.found is not None:
-        before = it.found.before.name.short
-        for title, rows in difference_sections(it.found):
-            if title == "Parameters" and rows:
-                cells = [(name, old, new, said) for _sign, name, old, new, said in rows[:FILES_SHOWN]]
-                header = ("Parameter", before, "This", "")
-                lead = f"What differs from {before}:"
-                yield _section("Parameters", header, cells, lead=lead, more=_more(len(rows)))
-    if it.manifests is not None:
-        yield _files(it)
-
-
-def _files(it: Told) -> dict[str, Any]:
-    manifests = it.manifests or ()
-    changes = {row.path: row for row in it.found.files or ()} if it.found is not None else None
-    rows = []
-    for manifest in manifests:
-        for entry in manifest.entries:
-            path = entry.path if len(manifests) == 1 else manifest.header.volume.encode() + b"/" + entry.path
-            if entry.kind != "dir":
-                what = "" if changes is None else _what(changes.get(path))
-                rows.append((path_text(path), _size(entry), entry.sha256[:12], what))
-    gone = [
-        (path_text(path), size(row.before or 0), "", "removed")
-        for path, row in (changes or {}).items()
-        if row.sort == "removed"
-    ]
-    against = f"Compared with {it.found.before.name.short}." if it.found is not None else ""
-    section = _section(
-        "Files",
-        ("File", "Size", "SHA-256", "Change"),
-        [*rows, *gone][:FILES_SHOWN],
-        numbers=("Size",),
-        lead=f"{_held(it.version.header.files, it.version.header.bytes)}. {against}".strip(),
-        more=_more(len(rows) + len(gone)),
-    )
-    if it.found is None:
-        return section
-    return section | {
-        "link": "comparison.html",
-        "link_text": f"All that differs from {it.found.before.name.short}",
-    }
-
-
-def _size(entry: Entry) -> str:
-    return size(entry.size) if entry.kind == "file" else f"link to {path_text(entry.target)}"
-
-
-def _what(row: Any) -> str:
-    if row is None:
-        return "same"
-    return f"changed ({row.what})" if row.sort == "changed" else str(row.sort)
-
-
-def _more(count: int) -> str:
-    return f"And {count - FILES_SHOWN} more, which are among the downloads." if count > FILES_SHOWN else ""
-
-
-def _section(
-    title: str,
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    lead: str = "",
-    more: str = "",
-    numbers: Sequence[str] = (),
-) -> dict[str, Any]:
-    return {
-        "title": title,
-        "anchor": title.lower(),
-        "header": header,
-        "numbers": numbers,
-        "rows": rows,
-        "lead": lead,
-        "more": more,
-        "link": "",
-        "link_text": "",
-    }
-
-
 # -- lineage and commands ------------------------------------------------------------------------------
 
 
@@ -317,73 +240,3 @@ def _commands(version: Version) -> Iterator[tuple[str, str]]:
     yield "Put the models back to it", f"mlsnap rollback {name}"
     yield "Check it against manifest and ledger", f"mlsnap verify {name}"
     yield "Where it can be read", f"mlsnap path {name}"
-
-
-# -- the comparison ------------------------------------------------------------------------------------
-
-
-def _comparison(found: Differences) -> dict[str, Any]:
-    before, after = found.before, found.after
-    sections = [
-        {"title": title, "rows": [_compared(row) for row in rows[:FILES_SHOWN]], "more": _more(len(rows))}
-        for title, rows in difference_sections(found)
-        if rows
-    ]
-    return {
-        "before": before.name.short,
-        "after": after.name.short,
-        "before_name": before.header.name,
-        "before_message": "",
-        "after_message": "",
-        "sections": sections,
-        "lines": list(closing_lines(found)),
-        "command": f"mlsnap diff {before.name.short} {after.name.short}",
-    }
-
-
-def _compared(row: Sequence[str]) -> dict[str, Any]:
-    sign, name, before, after, said = row
-    word = {"+": "added", "-": "removed", "~": "changed"}.get(sign, "")
-    said = ", ".join(part for part in (word, said) if part)
-    return {"name": name, "before": before, "after": after, "change": moved(said)}
-
-
-# -- to take away --------------------------------------------------------------------------------------
-
-_NOTES = {
-    "record.json": "what the run did",
-    "SHA256SUMS.txt": "for `sha256sum -c` in the model's folder",
-}
-
-
-def _note_of(name: str) -> str:
-    return _NOTES.get(
-        name, "what is in the snapshot, line by line; its SHA-256 is the digest in the commit status"
-    )
-
-
-def _downloads(it: Told) -> Iterator[tuple[str, bytes]]:
-    if it.record is not None:
-        yield "record.json", record_json(it.record)
-    manifests = it.manifests or ()
-    if manifests and all(manifest.header.files_mode != "none" for manifest in manifests):
-        yield "SHA256SUMS.txt", b"".join(_sums(manifests))
-    for manifest in manifests:
-        name = "manifest.txt" if len(manifests) == 1 else f"manifest-{manifest.header.volume}.txt"
-        yield name, b"".join(encode(manifest))
-
-
-def record_json(record: Record) -> bytes:
-    """Give a record as whoever may look may see it."""
-    return msgspec.json.format(msgspec.json.encode(published(record)), indent=1) + b"\n"
-
-
-def _sums(manifests: Sequence[Manifest]) -> Iterator[bytes]:
-    """Give lines that `sha256sum --check` reads; it escapes names that have a line's end or a backslash."""
-    for manifest in manifests:
-        below = b"" if len(manifests) == 1 else manifest.header.volume.encode() + b"/"
-        for entry in manifest.entries:
-            if entry.kind == "file":
-                path = below + entry.path
-                plain = path.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
-                yield (b"\\" if plain != path else b"") + entry.sha256.encode() + b"  " + plain + b"\n"

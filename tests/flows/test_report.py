@@ -136,3 +136,81 @@ def test_a_folder_of_somebody_else_is_refused(place: Place, tmp_path: Path) -> N
     (tmp_path / "site" / "index.html").write_text("mine")
     place.refused("refused", 40, "report", "--output", str(tmp_path / "site"), env=QUIET)
     assert (tmp_path / "site" / "index.html").read_text() == "mine"
+
+
+# -- by each run ---------------------------------------------------------------------------------------
+
+
+def reporting(out: Path) -> dict[str, str]:
+    return {**QUIET, "MLSNAP__REPORT__OUTPUT": str(out)}
+
+
+def test_a_run_writes_what_it_did_and_the_pages(make_place: MakePlace, tmp_path: Path) -> None:
+    place, out = make_place(settings=SETTINGS, train=TRAIN), tmp_path / "out"
+    sha = place.commit("weights", **{"scores.json": '{"accuracy": 0.8}'})
+    said = place.mlsnap("run", env=reporting(out))
+    assert f"{out}/index.html" in said.stderr
+    assert json.loads((out / "record.json").read_bytes())["outcome"] == "good"
+    assert json.loads((out / "metrics.json").read_bytes()) == {"accuracy": 0.8}
+    assert "accuracy" in (out / "summary.md").read_text()
+    assert 'failures="0"' in (out / "junit.xml").read_text()
+    assert (out / sha / "index.html").is_file()
+    place.mlsnap("report", "--output", str(out), env=QUIET)
+    assert (out / "junit.xml").is_file(), "making pages by hand leaves what the run said"
+    place.train_with("exit 3")
+    place.mlsnap("run", expect=10, env=reporting(out))
+    assert json.loads((out / "record.json").read_bytes())["error"] == "training-failed"
+    assert 'failures="1"' in (out / "junit.xml").read_text()
+    assert (out / sha / "index.html").is_file()
+
+
+def test_the_phases_write_the_same_as_a_run(make_place: MakePlace, tmp_path: Path) -> None:
+    place, out = make_place(settings=SETTINGS, train=TRAIN), tmp_path / "out"
+    sha = place.commit("weights", **{"scores.json": '{"accuracy": 0.8}'})
+    for phase in ("begin", "train", "conclude"):
+        place.mlsnap(phase, env=reporting(out))
+    before = everything_of(out)
+    assert "record.json" in str(before)
+    assert (out / sha / "index.html").is_file()
+    place.mlsnap("report", "--output", str(out), env=QUIET)
+    assert everything_of(out) == before
+
+
+def test_a_report_that_cannot_be_written_takes_nothing_from_the_version(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("mine")
+    said = place.mlsnap("run", env=reporting(tmp_path / "site"))
+    assert re.search(r"report +no +not written: .*no folder for this report", said.stderr)
+    assert place.snapshots() == [place.repository.head()]
+    place.require_rest()
+    assert (tmp_path / "site" / "index.html").read_text() == "mine"
+
+
+def test_a_report_inside_the_checkout_makes_it_no_dirty_tree(place: Place) -> None:
+    env = {**QUIET, "MLSNAP__REPORT__OUTPUT": "public"}
+    for _ in range(2):
+        place.mlsnap("run", "--retrain", env=env)
+    assert (place.folder / "public" / "index.html").is_file()
+
+
+def test_a_status_links_to_the_page_of_its_version(make_place: MakePlace, tmp_path: Path) -> None:
+    url = "https://acme.github.io/digits/"
+    place = make_place(settings=f'{SETTINGS}[report]\nbase_url = "{url}"\n', train=TRAIN)
+    sha = place.commit("weights", **{"scores.json": '{"accuracy": 0.8}'})
+    place.mlsnap("run")
+    missed = place.commit("worse", **{"scores.json": '{"accuracy": 0.1}'})
+    place.mlsnap("run", expect=12)
+    failed = place.train_with("exit 3")
+    place.mlsnap("run", expect=10)
+
+    def targets(commit: str) -> list[str]:
+        found = place.server.board.statuses("octo/digits", commit)[::-1]
+        return [str(status["target_url"] or "") for status in found]
+
+    assert targets(sha) == ["", f"{url}{sha}/index.html"]
+    assert targets(missed)[-1] == f"{url}{missed}/index.html"
+    assert targets(failed)[-1] == "", "there is no page of a version that there is not"
+
+
+def test_nothing_says_where_pages_go(place: Place) -> None:
+    place.refused("usage", 2, "report", env=QUIET)
