@@ -46,6 +46,15 @@ bench: $(DEV_STAMP)  ## measure against cp, python, btrfs, dvc …, in ratios (B
 
 docs: $(DEV_STAMP)  ## write the generated pages again
 	@$(BIN)/python -m ci_mlsnap.config.reference
+	@$(BIN)/python actions/generate.py
+
+.PHONY: tools lock
+tools: $(DEV_STAMP)  ## install what runs and checks workflows, act and actionlint, into .venv (needs go)
+	@GOBIN=$(CURDIR)/$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	@GOBIN=$(CURDIR)/$(BIN) go install github.com/nektos/act@v0.2.89
+
+lock:  ## write anew what the action installs, by hash
+	@.ci/lock
 
 clean:  ## remove what was made here, the .venv included
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,6 +13,7 @@ from ci_mlsnap.ci.appending import Fitting, append_to
 from ci_mlsnap.ci.naming import explicit_sha
 from ci_mlsnap.ci.payload import read_payload
 from ci_mlsnap.ci.plain import printable_lines, write_line
+from ci_mlsnap.ci.runner_files import RunnerFiles
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.errors import MlsnapError, UsageError
 from ci_mlsnap.ports import Repository
@@ -35,6 +36,7 @@ class Actions:
         self._repository = repository
         self._in_group = False
         self._fence = ""
+        self._files = RunnerFiles(environ)
 
     def event(self) -> Event:
         """Say what triggered the build. Raises `UsageError`, and `Refused` for `pull_request_target`."""
@@ -66,8 +68,9 @@ class Actions:
         self._command(f"::error {','.join(place)}::{_data(text)}")
 
     def fence(self) -> None:
-        """Keep the runner from obeying what follows in the log, until `unfence`."""
+        """Keep the runner from obeying what follows, in the log or in the step's files, until `unfence`."""
         if not self._fence:
+            self._files.note()
             self._fence = secrets.token_hex(16)
             write_line(self._log, f"::stop-commands::{self._fence}")
 
@@ -76,6 +79,9 @@ class Actions:
         if self._fence:
             write_line(self._log, f"\n::{self._fence}::")
             self._fence = ""
+            for name in self._files.undo():
+                text = f"training wrote to {name}, by which only steps speak to the runner; it was taken out"
+                write_line(self._log, f"::warning::{text}")
 
     def _command(self, *lines: str) -> None:
         """Write commands, which a fence would make mere text: it is lifted for them."""

@@ -271,6 +271,7 @@ OUTPUTS: dict[str, str] = {
     "metrics": "The metrics as a JSON object.",
     "reused": "`true` where nothing was trained because a version answers for the commit.",
     "queued": "The commit statuses that could not be sent yet, with commas.",
+    "description": "The text of the commit status.",
     "result": "The whole record as JSON.",
 }
 """What a run hands on to later steps, and what that is. Each is set in every case."""
