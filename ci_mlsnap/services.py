@@ -309,7 +309,7 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, ontap
         given: dict[str, Any] = {"ephemeral": site.ephemeral, "environ": site.environ}
         if it.driver == "ontap":
             given |= {"native": it.native, "endpoint": _endpoint(site.environ, ontap), "moved": site.moved}
-            given |= {"wishes": Wishes(clones=ontap.clones)}
+            given |= {"wishes": Wishes(clones=ontap.clones, lock=ontap.lock, label=ontap.snapmirror_label)}
         return open_driver(it.driver, place, store, it.name, **given)
 
     def open_volumes(volumes: Sequence[VolumePlan]) -> Driver:

@@ -421,10 +421,27 @@ KEYS: tuple[Key, ...] = (
         path=("ontap", "clones"),
         level=Level.OPERATOR,
         kind=kinds.PATH,
-        text="Where the namespace of the SVM, or a part of it, is mounted. `mlsnap restore --to` a folder below it has "
-        "the cluster make a clone that takes no time and no space, see [clones](ontap.md#clones).",
+        text="Where the namespace of the SVM, or a part of it, is mounted. `mlsnap restore --to` a folder below it "
+        "has the cluster make a clone that takes no time and no space, see [clones](ontap.md#clones).",
         default="none: a version is copied",
         example='ontap.clones = "/mnt/ml/clones"',
+    ),
+    Key(
+        path=("ontap", "snapmirror_label"),
+        level=Level.OPERATOR,
+        kind=kinds.SNAPMIRROR_LABEL,
+        text="The label that snapshots of versions carry: by it a SnapMirror policy chooses what it replicates.",
+        default="none",
+        example='ontap.snapmirror_label = "mlsnap"',
+    ),
+    Key(
+        path=("snapshot", "lock"),
+        level=Level.OPERATOR,
+        kind=kinds.DURATION,
+        text="For how long nobody, an administrator neither, can delete the snapshot of a new version. For volumes "
+        "on ONTAP that have [snapshot locking](ontap.md#kept-and-replicated).",
+        default="no lock",
+        example='snapshot.lock = "30d"',
     ),
     Key(
         path=("report", "output"),

@@ -292,6 +292,11 @@ ACCOUNT = _checked(
     lambda text: re.fullmatch(r"[A-Za-z0-9._\\@-]{1,255}", text, re.ASCII) is not None,
     "^[A-Za-z0-9._\\\\@-]{1,255}$",
 )
+SNAPMIRROR_LABEL = _checked(
+    "letters, digits and . _ -, at most 31",
+    lambda text: re.fullmatch(r"[A-Za-z0-9._-]{1,31}", text, re.ASCII) is not None,
+    "^[A-Za-z0-9._-]{1,31}$",
+)
 NATIVE_VOLUME = _checked(
     "a volume's name, or its UUID",
     lambda text: re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,202}", text, re.ASCII) is not None,

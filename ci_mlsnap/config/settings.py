@@ -66,7 +66,7 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
 class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Which cluster's volumes may be used, and by whom; secrets are not among it. An empty `host` means none.
 
-    `clones` is where the SVM's namespace, or a part of it, is mounted."""
+    `clones` is where the SVM's namespace, or a part of it, is mounted; `lock` in seconds."""
 
     host: str = ""
     port: int = 443
@@ -77,6 +77,8 @@ class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
     ca: str = ""
     fingerprint: str = ""
     clones: str = ""
+    snapmirror_label: str = ""
+    lock: float = 0.0
 
 
 class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):

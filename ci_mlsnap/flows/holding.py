@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ci_mlsnap.domain.holds import OF_RUN
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.pins import holder
 from ci_mlsnap.domain.plan import Plan
@@ -24,24 +25,21 @@ _LOCK_WAIT = 60.0
 """Seconds to wait for another run that makes a pin, or removes some."""
 
 
-_RUN = "run "
-
-
 def hold_needed(driver: Driver, plan: Plan, run_id: str) -> None:
     """Hold what the run begins from, or announces, until it ends: prune takes nothing that is held.
 
     Raises `NoSuchVersion` when it was pruned since it was planned.
     """
     for name in sorted({plan.parent, plan.answered_by} - {""}):
-        driver.hold(SnapshotName.parse(name), _RUN + run_id)
+        driver.hold(SnapshotName.parse(name), OF_RUN + run_id)
 
 
 def release_all(driver: Driver, run_id: str) -> None:
     """Take a run's holds back. Never raises for the storage's sake: prune sees by itself that the run is over."""
     with suppress(MlsnapError):
         for snapshot in driver.list():
-            if snapshot.marker is not None and _RUN + run_id in snapshot.holds:
-                driver.release_hold(snapshot.marker.name, _RUN + run_id)
+            if snapshot.marker is not None and OF_RUN + run_id in snapshot.holds:
+                driver.release_hold(snapshot.marker.name, OF_RUN + run_id)
 
 
 def is_over(state: Path, hold: str) -> bool:
@@ -49,7 +47,7 @@ def is_over(state: Path, hold: str) -> bool:
 
     A run that is not known yet may be about to begin, and has a lease then.
     """
-    run_id = hold.removeprefix(_RUN)
+    run_id = hold.removeprefix(OF_RUN)
     if run_id == hold:
         return False
     if is_known(state, run_id):

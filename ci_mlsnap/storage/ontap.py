@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from ci_mlsnap.domain.holds import is_lasting
 from ci_mlsnap.domain.manifest import Manifest, ManifestHeader
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.errors import StorageFailed, VolumeRefused
@@ -54,6 +55,7 @@ class OntapDriver:
             api=OntapApi(endpoint=endpoint, patience=patience) if endpoint else None,
             named=volume,
             moved=moved,
+            wishes=wishes,
             patience=patience,
         )
         self._racy_seconds = racy_seconds
@@ -250,12 +252,22 @@ class OntapDriver:
         shelf = self._home.own_shelf
         with self._home.store.locked():
             shelf.hold(name, owner)
+        self._keep(name, owner, kept=True)
 
     def release_hold(self, name: SnapshotName, owner: str) -> None:
         """See `Driver.release_hold`."""
         shelf = self._home.own_shelf
         with self._home.store.locked():
             shelf.release(name, owner)
+        if not any(map(is_lasting, shelf.ledger.read().holds.get(str(name), ()))):
+            self._keep(name, owner, kept=False)
+
+    def _keep(self, name: SnapshotName, owner: str, *, kept: bool) -> None:
+        """Have the cluster know of a hold that lasts; those of runs come and go, and cost no request."""
+        natives = self._home.own_shelf.natives
+        found = natives.find(str(name), whenever=True) if natives and is_lasting(owner) else None
+        if natives and found:
+            natives.keep(found, kept=kept)
 
     def prune(self, name: SnapshotName) -> None:
         """See `Driver.prune`: gives the snapshot another name, which needs the right to modify snapshots."""

@@ -49,6 +49,24 @@ class NativeSnapshot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """What keeps a snapshot: who of the cluster needs it, and until when it is not to go. Words of the cluster."""
+
+    owners: tuple[str, ...] = ()
+    until: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedSnapshot:
+    """A snapshot that is to be made. `label` is for SnapMirror, `locked` a moment; empty for none."""
+
+    name: str
+    comment: str
+    label: str = ""
+    locked: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WantedClone:
     """A writable volume that is to begin as a snapshot: its name, and where its SVM is to show it."""
 
@@ -89,12 +107,36 @@ class OntapApi(Requests):
         """Give the volumes of the SVM that began as a snapshot, and keep it from being deleted."""
         return self.volumes(clone__parent_volume__uuid=volume, clone__parent_snapshot__uuid=snapshot)
 
+    def locks_snapshots(self, volume: str) -> bool:
+        """Tell whether snapshots of a volume can be locked. Raises a refusal where no locks are known."""
+        query = {"uuid": volume, "fields": "snapshot_locking_enabled"}
+        found = self.records(VOLUMES, query, "the volume's locking cannot be looked up")
+        return any(record.get("snapshot_locking_enabled") is True for record in found)
+
+    def keeping(self, volume: str, snapshot: str) -> Keeping:
+        """Say what keeps a snapshot from being deleted, besides clones."""
+        query = {"uuid": snapshot, "fields": "owners,expiry_time"}
+        found = next(self.records(_below(volume), query, "the snapshot cannot be looked up"), {})
+        owners = found.get("owners")
+        return Keeping(
+            owners=tuple(map(str, owners)) if isinstance(owners, list) else (),
+            until=str(found.get("expiry_time") or ""),
+        )
+
     # -- acting ------------------------------------------------------------------------------------
 
-    def create_snapshot(self, volume: str, name: str, comment: str) -> None:
+    def create_snapshot(self, volume: str, wanted: WantedSnapshot) -> None:
         """Have a snapshot made. Raises `Taken`, `Unclear`, and what a refusal means (`ontap_errors`)."""
-        body = {"name": name, "comment": comment}
-        self.act("POST", _below(volume), body, f"the snapshot {name} cannot be made")
+        body: dict[str, object] = {"name": wanted.name, "comment": wanted.comment}
+        if wanted.label:
+            body["snapmirror_label"] = wanted.label
+        if wanted.locked:
+            body["snaplock"] = {"expiry_time": wanted.locked}
+        self.act("POST", _below(volume), body, f"the snapshot {wanted.name} cannot be made")
+
+    def keep_snapshot(self, volume: str, snapshot: str, until: str) -> None:
+        """Have a snapshot not deleted until a moment. Raises `Absent`, `Unclear`, and refusals."""
+        self.act("PATCH", _below(volume, snapshot), {"expiry_time": until}, "the snapshot's expiry cannot be set")
 
     def rename_snapshot(self, volume: str, snapshot: str, name: str) -> None:
         """Give a snapshot another name. Raises `Absent`, `Taken`, `Unclear`, and refusals."""

@@ -64,10 +64,13 @@ class Wishes:
     """What the operator wants of volumes on a cluster.
 
     `clones` is where the namespace of their SVM, or a part of it, is mounted, empty for nowhere: below it a clone
-    is a volume of its own.
+    is a volume of its own. `lock` is for how many seconds nobody can delete a new snapshot, 0 for not at all;
+    `label` says to SnapMirror which snapshots are ours.
     """
 
     clones: str = ""
+    lock: float = 0.0
+    label: str = ""
 
 
 NO_WISHES = Wishes()

@@ -14,6 +14,7 @@ from ci_mlsnap.ports import Probe
 from ci_mlsnap.storage.binding import bound_record
 from ci_mlsnap.storage.layout import write_id
 from ci_mlsnap.storage.ontap_api import NativeVolume, OntapApi
+from ci_mlsnap.storage.ontap_endpoint import NO_WISHES, Wishes
 from ci_mlsnap.storage.ontap_layout import OntapStore
 from ci_mlsnap.storage.ontap_natives import Natives
 from ci_mlsnap.storage.ontap_requests import Patience
@@ -23,6 +24,7 @@ from ci_mlsnap.storage.ontap_volume import (
     find_volume,
     require_fit,
     require_id,
+    require_locking,
     require_mounted,
     require_recorded,
     require_state,
@@ -42,6 +44,7 @@ class Home:
     api: OntapApi | None
     named: str = ""
     moved: bool = False
+    wishes: Wishes = NO_WISHES
     patience: Patience = field(default_factory=Patience)
 
     @property
@@ -79,7 +82,9 @@ class Home:
 
     @cached_property
     def _natives(self) -> Natives | None:
-        return Natives(api=self.api, volume=self.volume.uuid) if self.api and self.volume else None
+        if self.api is None or self.volume is None:
+            return None
+        return Natives(api=self.api, volume=self.volume.uuid, wishes=self.wishes)
 
     # -- what is recorded --------------------------------------------------------------------------
 
@@ -155,4 +160,6 @@ class Home:
         volume = self.native
         require_fit(volume, self.path)
         require_state(self.store)
+        if self.wishes.lock:
+            require_locking(self.cluster, volume)
         return volume

@@ -10,12 +10,19 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from ci_mlsnap.domain.names import Marker
+from ci_mlsnap.domain.status import one_line
+from ci_mlsnap.domain.texts import counted
 from ci_mlsnap.errors import MlsnapError
-from ci_mlsnap.storage.ontap_api import NativeSnapshot, OntapApi
-from ci_mlsnap.storage.ontap_errors import Absent
+from ci_mlsnap.storage.ontap_api import NativeSnapshot, OntapApi, WantedSnapshot
+from ci_mlsnap.storage.ontap_endpoint import NO_WISHES, Wishes
+from ci_mlsnap.storage.ontap_errors import Absent, Unclear
 from ci_mlsnap.storage.ontap_requests import settled
+
+KEPT_SECONDS = 10 * 365 * 86400.0
+"""For how long the cluster is told to keep what somebody holds."""
 
 _LONG_AGO = float("-inf")
 
@@ -26,6 +33,7 @@ class Natives:
 
     api: OntapApi
     volume: str
+    wishes: Wishes = NO_WISHES
     _seen: dict[str, tuple[float, NativeSnapshot | None]] = field(default_factory=dict)
     _listed: float = _LONG_AGO
 
@@ -51,11 +59,18 @@ class Natives:
         self._seen[name] = (now, found)
         return found
 
-    def clones(self, found: NativeSnapshot) -> Sequence[str]:
-        """Name the clones that stand on a snapshot; none where the cluster does not say."""
+    def reasons(self, found: NativeSnapshot) -> Sequence[str]:
+        """Say what keeps a snapshot from being deleted; nothing where the cluster does not tell."""
+        said: list[str] = []
         with suppress(MlsnapError, Absent):
-            return [it.name for it in self.api.clones(self.volume, found.uuid)]
-        return ()
+            clones = sorted(it.name for it in self.api.clones(self.volume, found.uuid))
+            if clones:
+                said.append(f"{counted(len(clones), 'clone')} of it: {', '.join(clones[:5])}")
+            keeping = self.api.keeping(self.volume, found.uuid)
+            said += [f"{one_line(owner)[:60]} needs it" for owner in keeping.owners[:5]]
+            if keeping.until:
+                said.append(f"it is kept until {one_line(keeping.until)[:40]}")
+        return said
 
     def _is_fresh(self, moment: float) -> bool:
         return time.monotonic() - moment < self.api.patience.fresh
@@ -74,11 +89,24 @@ class Natives:
         name = str(marker.name)
         self._ask_again(name)
         settled(
-            lambda: self.api.create_snapshot(self.volume, name, str(marker)),
+            lambda: self.api.create_snapshot(self.volume, self._wanted(marker)),
             lambda: self._is_there(name),
             f"it is not known whether {name} was made",
             pause=self.api.patience.between,
         )
+
+    def _wanted(self, marker: Marker) -> WantedSnapshot:
+        lock = self.wishes.lock
+        locked = _after(lock) if lock else ""
+        return WantedSnapshot(name=str(marker.name), comment=str(marker), label=self.wishes.label, locked=locked)
+
+    def keep(self, found: NativeSnapshot, *, kept: bool) -> None:
+        """Have the cluster keep a snapshot for years, or not any more: best effort, since holds are ours anyhow.
+
+        The role may not allow it, and a FlexGroup's snapshots have no expiry.
+        """
+        with suppress(MlsnapError, Absent, Unclear):
+            self.api.keep_snapshot(self.volume, found.uuid, _after(KEPT_SECONDS if kept else 0.0))
 
     def rename(self, found: NativeSnapshot, name: str) -> None:
         """Give a snapshot another name, once. Raises `Absent`, `Taken`, `StorageUnknown`, refusals."""
@@ -109,3 +137,8 @@ class Natives:
         self._ask_again(name)
         found = self.find(name)
         return found is not None and uuid in ("", found.uuid)
+
+
+def _after(seconds: float) -> str:
+    """Write the moment that is so far ahead, as requests have it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")

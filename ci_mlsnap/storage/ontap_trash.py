@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ci_mlsnap.domain.names import SnapshotName
-from ci_mlsnap.domain.texts import counted
 from ci_mlsnap.errors import NoSuchVersion, SnapshotHeld
 from ci_mlsnap.ports import Snapshot
 from ci_mlsnap.storage.ontap_api import NativeSnapshot
@@ -73,26 +72,27 @@ class OntapTrash:
         """See `Driver.delete`. What is deleted is named by its UUID: the name may mean another one by then."""
         doomed = self._in_trash(name) or self._loose(name, even_held=even_held)
         if doomed is not None:
-            self._delete(doomed)
+            self._delete(doomed, even_held=even_held)
         book = self.shelf.ledger.read()
         if str(name) in book.present or str(name) in book.pruned:
             self.shelf.ledger.deleted(name)
 
-    def _delete(self, doomed: NativeSnapshot) -> None:
-        """Have one deleted. Raises `SnapshotHeld`, which names the clones that stand on it."""
+    def _delete(self, doomed: NativeSnapshot, *, even_held: bool) -> None:
+        """Have one deleted. Raises `SnapshotHeld`, which says what keeps it."""
         natives = self.shelf.required()
+        if even_held and self.shelf.ledger.read().holds.get(doomed.name):
+            natives.keep(doomed, kept=False)
         try:
             natives.delete(doomed)
         except SnapshotHeld as error:
-            clones = natives.clones(doomed)
-            if not clones:
+            reasons = natives.reasons(doomed)
+            if not reasons:
                 raise
-            named = ", ".join(sorted(clones)[:5])
             raise SnapshotHeld(
                 error.what,
-                why=f"{counted(len(clones), 'clone')} of it {'is' if len(clones) == 1 else 'are'} there: {named}",
+                why="; ".join(reasons),
                 safe=error.safe,
-                hint="remove them where they are not needed: `volume unmount`, `volume offline`, `volume delete`",
+                hint="`volume clone show` and `volume snapshot show -fields owners,expiry-time` have more of it",
             ) from None
 
     def _in_trash(self, name: SnapshotName) -> NativeSnapshot | None:

@@ -122,6 +122,16 @@ def require_fit(volume: NativeVolume, path: Path) -> None:
         )
 
 
+def require_locking(api: OntapApi, volume: NativeVolume) -> None:
+    """Refuse a volume whose snapshots cannot be locked, where the operator wants that. Raises `StorageFailed`."""
+    if not api.locks_snapshots(volume.uuid):
+        raise StorageFailed(
+            f"snapshot.lock is set, and snapshots of {volume.name} cannot be locked",
+            safe="nothing was changed",
+            hint=f"`volume modify -volume {volume.name} -snapshot-locking-enabled true`, which cannot be undone",
+        )
+
+
 def worth_knowing(store: OntapStore) -> tuple[tuple[str, str], ...]:
     """Say what may cost versions some day, with what a person can do."""
     if not store.root.is_relative_to(store.volume):

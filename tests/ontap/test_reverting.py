@@ -9,7 +9,6 @@ import pytest
 
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import MlsnapError, NoSuchVersion, Refused, SnapshotHeld, StorageUnknown, VolumeRefused
-from ci_mlsnap.ports import Reverting
 from ci_mlsnap.storage.ontap import OntapDriver
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, SECOND, look, publish, write, write_sample
 from tests.ontap.emulator.faults import BROKEN, LOGIN_PAGE, LOST_ANSWER, LOST_REQUEST, TRUNCATED, Fault, JobFault
@@ -51,7 +50,7 @@ def test_the_volume_is_the_version_and_what_is_newer_is_gone(
     models: Volume, live: Path, driver: OntapDriver
 ) -> None:
     first = published(driver, live)
-    assert isinstance(driver, Reverting) and driver.capabilities.in_place
+    assert driver.capabilities.in_place
     assert [snapshot.name for snapshot in driver.newer_than(FIRST)] == NEWER
     assert list(driver.newer_than(SECOND)) in ([], [driver.get(FIRST)])  # of one second, either may be the newer
     driver.revert(FIRST, losing=NEWER)
