@@ -323,6 +323,12 @@ class SnapshotHeld(Refused):
     slug = "snapshot-held"
 
 
+class FormatRefused(Refused):
+    """A model file is of a format that `policy.formats` does not allow, or cannot be read as one that it allows."""
+
+    slug = "format-refused"
+
+
 class LiveTreeChanged(Refused):
     """The live tree equals no known version, so training or restoring there could lose work."""
 

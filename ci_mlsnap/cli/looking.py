@@ -55,8 +55,9 @@ def show(ctx: click.Context, revision: str, as_json: bool) -> int:
             tell_noted(project, revision, as_json)
             raise
         return ExitCode.DONE
-    manifests = [part.manifest for part in parts_of(project.driver, answer.version)]
-    found = beside(project, answer)
+    parts = parts_of(project.driver, answer.version)
+    manifests = [part.manifest for part in parts]
+    found = beside(project, answer, parts)
     if as_json:
         emit_json(version_facts(answer, manifests, found))
     else:

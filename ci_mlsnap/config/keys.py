@@ -245,6 +245,17 @@ KEYS: tuple[Key, ...] = (
         example='manifest.files = "full"',
     ),
     Key(
+        path=("policy", "formats"),
+        level=Level.TESTED,
+        kind=kinds.FORMATS,
+        text="The formats that [model files](models.md#a-policy-for-formats) may have; a file of another one is "
+        "refused before there is a version. Texts and pictures may always be beside them. A change request may "
+        "only take formats away.",
+        default="all formats",
+        example='policy.formats = ["safetensors", "onnx"]',
+        only_less=True,
+    ),
+    Key(
         path=("live", "follow"),
         level=Level.REPOSITORY,
         kind=kinds.BRANCHES,

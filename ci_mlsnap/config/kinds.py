@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ci_mlsnap.config.durations import seconds
+from ci_mlsnap.domain.models import ALLOWABLE
 from ci_mlsnap.domain.names import is_label, is_project
 from ci_mlsnap.domain.pins import EXISTING
 from ci_mlsnap.domain.policy import Amount, Best
@@ -373,6 +374,11 @@ VARIABLES = strings(
     "^(?!MLSNAP_|ACTIONS_|(GITHUB|GH)_TOKEN$)[A-Za-z_][A-Za-z0-9_]*$",
 )
 GLOBS = strings('an array of patterns inside the project\'s folder, such as ["*.py"]', _is_pattern, "^(?![/:]).+$")
+FORMATS = strings(
+    f"an array of formats of model files: {', '.join(ALLOWABLE)}",
+    ALLOWABLE.__contains__,
+    f"^({'|'.join(ALLOWABLE)})$",
+)
 BRANCHES = strings(
     'an array of branch names, such as ["main"]; no patterns',
     _is_branch,

@@ -39,7 +39,7 @@ def settle(layers: Sequence[Layer], *, defaults: Defaults) -> Settings:
     """
     found, notes = _merged(layers)
     problems = [problem for layer in layers for problem in layer.problems]
-    combined = [*_volume_problems(found), *_gate_problems(found), *_site_problems(found)]
+    combined = [*_volume_problems(found), *_gate_problems(found), *_policy_problems(found), *_site_problems(found)]
     # A value that could not be read is missing in `found`; what follows from that alone is not told.
     problems += [new for new in combined if not any(old.key.startswith(new.key) for old in problems)]
     raise_all(problems)
@@ -89,7 +89,14 @@ def _may_change(path: KeyPath, new: Setting, old: Setting | None) -> bool:
     key = keys.find(path)
     if key is None or key.level > Level.TESTED:
         return False
-    return not key.only_less or 0 < _number(new) < (_number(old) or float("inf"))
+    return not key.only_less or _is_less(new, old)
+
+
+def _is_less(new: Setting, old: Setting | None) -> bool:
+    """Tell whether a value allows less: a smaller number than before, or only some of the words."""
+    if isinstance(new.value, tuple):
+        return old is None or (isinstance(old.value, tuple) and set(new.value) < set(old.value))
+    return 0 < _number(new) < (_number(old) or float("inf"))
 
 
 def _number(setting: Setting | None) -> float:
@@ -204,6 +211,13 @@ def _gate_problems(found: Found) -> list[Problem]:
     return problems
 
 
+def _policy_problems(found: Found) -> Iterator[Problem]:
+    formats, files = found.get(("policy", "formats")), found.get(("manifest", "files"))
+    if formats is not None and files is not None and files.value == "none":
+        text = "is held against every file, and manifest.files says that they are not looked at"
+        yield _problem(formats, ("policy", "formats"), text, 'set manifest.files = "changed"')
+
+
 def _site_problems(found: Found) -> list[Problem]:
     """A path of the site file belongs to no project's folder, so that it cannot be relative."""
     paths = [("volume",), ("forge", "ca"), *(("ontap", key) for key in ("ca", "certificate", "key", "clones"))]
@@ -257,6 +271,7 @@ _FIELDS: dict[KeyPath, str] = {
     ("on_fork",): "on_fork",
     ("metrics", "file"): "metrics_file",
     ("manifest", "files"): "files_mode",
+    ("policy", "formats"): "formats",
     ("live", "follow"): "follow",
     ("lease", "wait"): "lease_wait",
     ("hooks", "copy_mb"): "hook_copy_mb",

@@ -92,7 +92,7 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. `volume` is the first model volume, `others` are those that make a version with it, in the
     file's order; `data` are the data volumes in the order of their names. `follow` is empty for the default
-    branch, `lease_wait` in seconds.
+    branch, `lease_wait` in seconds; `formats` are those that model files may have, empty for all.
 
     `origins` tells for each key, written with dots, which source set it. `notes` are sentences for people
     about what was read and deliberately not used.
@@ -107,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...] = ()
     metrics_file: str = ""
     files_mode: FilesMode = "changed"
+    formats: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
     lease_wait: float = 1800.0
     retention: Policy = Policy()

@@ -11,6 +11,7 @@ import msgspec
 from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.metrics import Scalar, lower_is_better
+from ci_mlsnap.domain.models import ModelChange, ModelFile, changes
 from ci_mlsnap.domain.parameters import Parameters, looks_secret
 from ci_mlsnap.domain.pins import Pin, differing, told
 from ci_mlsnap.domain.record import Record
@@ -58,12 +59,13 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One of the versions, with what else is known of it: None for what is not.
 
-    `parameters` are by file, those of files that are not the same in both.
+    `parameters` are by file, and `models`, those of files that are not the same in both.
     """
 
     version: Version
     entries: Sequence[Entry] | None
     record: Record | None
+    models: Sequence[ModelFile] = ()
     parameters: Mapping[str, Parameters] = {}
 
 
@@ -75,6 +77,7 @@ class Differences(msgspec.Struct, frozen=True, kw_only=True):
     after: Version
     metrics: tuple[MetricPair, ...]
     files: tuple[FileChange, ...] | None
+    models: tuple[ModelChange, ...] = ()
     parameters: tuple[TextChange, ...]
     unread: tuple[tuple[str, str], ...]
     code: tuple[LineChange, ...] | None
@@ -99,6 +102,7 @@ def compare(
         after=other,
         metrics=metric_pairs(one.metrics, other.metrics),
         files=_files(before.entries, after.entries),
+        models=changes(before.models, after.models),
         parameters=parameters,
         unread=unread,
         code=None if code is None else tuple(code),

@@ -62,7 +62,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `report_url` is where the report is published, empty where that is not known.
     `adopts` takes the live tree as it is instead of training. `parent` names the snapshot training starts from,
     `baseline` the one gates compare with. `ancestors` are the commits before this one, as far as they were looked
-    at, where the live tree is to advance.
+    at, where the live tree is to advance. `formats` are those that model files may have; empty for all.
     """
 
     action: Action
@@ -87,6 +87,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     baseline_metrics: dict[str, Scalar] = {}
     gates: tuple[Gate, ...] = ()
     files_mode: FilesMode = "changed"
+    formats: tuple[str, ...] = ()
     answered_by: str = ""
     answered_how: str = ""
     advance: bool = False

@@ -34,6 +34,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     gates: tuple[Gate, ...]
     files_mode: FilesMode
+    formats: tuple[str, ...] = ()
     follow: tuple[str, ...]
     lease_wait: float
     on_fork: Literal["skip", "fail"]
@@ -125,6 +126,7 @@ def _common(facts: Facts, rules: Rules, tool: str) -> Plan:
         inputs_digest=facts.inputs_digest,
         gates=rules.gates,
         files_mode=rules.files_mode,
+        formats=rules.formats,
         repository=rules.repository,
         context=rules.context,
         target_url=facts.target_url,

@@ -8,6 +8,7 @@ import msgspec
 
 from ci_mlsnap.domain.gates import Gate, Verdict
 from ci_mlsnap.domain.metrics import Metrics, Scalar
+from ci_mlsnap.domain.models import ModelFile
 from ci_mlsnap.domain.pins import Pin
 from ci_mlsnap.domain.receipts import Receipt
 
@@ -39,7 +40,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `argv` is the training command as planned; `passed_variables` are names only, never values.
     `receipts` are those of the other hosts that wrote to the volume. `volume` is the first one; `others` made the
-    version together with it.
+    version together with it. `models` are its model files, the largest ones, with what they say of themselves.
     """
 
     format: Literal["mlsnap/record/1"]
@@ -68,6 +69,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     others: tuple[VolumeRecord, ...] = ()
     pins: tuple[Pin, ...] = ()
     metrics: Metrics = Metrics()
+    models: tuple[ModelFile, ...] = ()
     baseline: str = ""
     baseline_metrics: dict[str, Scalar] = {}
     gates: tuple[Gate, ...] = ()

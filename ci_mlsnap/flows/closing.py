@@ -15,6 +15,7 @@ from ci_mlsnap import errors
 from ci_mlsnap.domain import announcing
 from ci_mlsnap.domain import plan as plans
 from ci_mlsnap.domain.advancing import Advance, counts_descent
+from ci_mlsnap.domain.models import in_short
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Outcome, Record, VolumeRecord
@@ -251,7 +252,7 @@ def failed(
         run.note("failed-step", slug=error.slug)
         write_report(hands, driver, record)
         return record
-    _let_go(driver, run, keep_model=isinstance(error, TrainingFailed | errors.Cancelled))
+    _let_go(driver, run, keep_model=isinstance(error, TrainingFailed | errors.Cancelled | errors.FormatRefused))
     run.note("failed", slug=error.slug, exit_code=int(error.exit_code))
     _forget(hands, driver, run)
     if outcome != "cancelled":  # a CI that stops us leaves no time for pages; the next run writes them
@@ -299,7 +300,9 @@ def outputs(record: Record) -> dict[str, str]:
         "reused": "true" if record.outcome == "reused" else "false",
         "queued": ",".join(record.queued),
         "description": described(record),
-        "result": msgspec.json.encode(msgspec.structs.replace(record, log_tail="")).decode(),
+        "result": msgspec.json.encode(
+            msgspec.structs.replace(record, log_tail="", models=in_short(record.models))
+        ).decode(),
     }
 
 

@@ -16,9 +16,12 @@ from ci_mlsnap.domain import plan as plans
 from ci_mlsnap.domain.gates import Verdict, judge
 from ci_mlsnap.domain.manifest import Manifest, ManifestHeader
 from ci_mlsnap.domain.metrics import Metrics, shown
+from ci_mlsnap.domain.models import ModelFile
+from ci_mlsnap.domain.models import told as told_model
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Record, VolumeRecord
+from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.errors import (
     AnnouncingQueued,
@@ -35,6 +38,7 @@ from ci_mlsnap.errors import (
 from ci_mlsnap.flows import closing, leases, pinning, sealing
 from ci_mlsnap.flows.announce import Announced, announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
+from ci_mlsnap.flows.modelling import STEP, Place, kept, model_files
 from ci_mlsnap.flows.sealing import Taken
 from ci_mlsnap.flows.settle import require_settled
 from ci_mlsnap.flows.workspace import Tree, model_of, places, trees
@@ -47,6 +51,7 @@ from ci_mlsnap.trees.fingerprint import fingerprint
 
 _CAN_BE_MENDED = (StorageFailed, StorageUnknown, WriterUnsettled)
 """What leaves the run open with its trained files, so that `conclude` can be run again."""
+_MODELS_TOLD = 3
 
 
 class _Clockwork(msgspec.Struct):
@@ -107,6 +112,8 @@ def _version(hands: Hands, driver: Driver, run: Run) -> Record:
     verdict = judge(plan.gates, metrics.scalars, plan.baseline_metrics)
     _say_verdict(hands, plan, metrics, verdict)
     clock.lap("freeze")
+    models = _models(hands, plan, taken)
+    clock.lap(STEP)
     made = sealing.manifests(taken, _header(hands, driver, run, metrics, verdict))
     _publish(driver, run, taken, made)
     clock.lap("seal")
@@ -116,7 +123,7 @@ def _version(hands: Hands, driver: Driver, run: Run) -> Record:
     volume, *others = _volume_records(where, SnapshotName.parse(plan.name), taken, clock)
     hands.progress.step(_snapshot_step(plan, (volume, *others)))
     record = _record(hands, run, made[0].header, metrics, volume, clock.steps)
-    return msgspec.structs.replace(record, receipts=receipts, others=tuple(others))
+    return msgspec.structs.replace(record, receipts=receipts, others=tuple(others), models=models)
 
 
 def _refuse_writers(model: Path) -> None:
@@ -205,6 +212,17 @@ def _freeze(hands: Hands, driver: Driver, run: Run, where: Sequence[Tree]) -> li
         volumes = {it.volume: {"token": it.frozen.token, "state": it.frozen.state} for it in taken}
         run.note("frozen", volumes=volumes, sequence=sequence, created=created)
     return taken
+
+
+def _models(hands: Hands, plan: Plan, taken: Sequence[Taken]) -> tuple[ModelFile, ...]:
+    """Say what the model files are. Raises `FormatRefused`."""
+    where = [Place(volume=it.volume, root=it.frozen.path, entries=it.frozen.inventory.entries) for it in taken]
+    found = model_files(where, allowed=plan.formats)
+    for file in found[:_MODELS_TOLD]:
+        hands.progress.step(
+            Step(name="model", state="ok", text=f"{one_line(file.path)}: {told_model(file.model)}")
+        )
+    return kept(found)
 
 
 def _header(hands: Hands, driver: Driver, run: Run, metrics: Metrics, verdict: Verdict) -> ManifestHeader:

@@ -1,4 +1,4 @@
-"""diff: two versions beside each other, from manifests, git and records; no model file is walked."""
+"""diff: two versions beside each other, from manifests, git, records, and the model files that differ."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.comparing import Differences, Side, compare
+from ci_mlsnap.domain.models import ModelFile
 from ci_mlsnap.domain.selecting import attempts
 from ci_mlsnap.domain.versions import Version, answer
 from ci_mlsnap.errors import NoSuchVersion
-from ci_mlsnap.flows.contents import entries_of, parts_of
+from ci_mlsnap.flows.contents import Part, entries_of, parts_of
 from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.modelling import read_again
 from ci_mlsnap.flows.parameters import parameters_of
 from ci_mlsnap.flows.versions import find_version, known_ancestors
 from ci_mlsnap.state.catalogue import versions
@@ -29,11 +31,24 @@ def diff(project: Project, before: str = "", after: str = "") -> Differences:
     several = max(map(len, parts)) > 1
     entries = [entries_of(side, several=several) for side in parts]
     parameters = parameters_of(project, (old, new), parts, code)
+    models = _models((old, new), parts)
     sides = [
-        Side(version=it, entries=files, record=record_of(project.state, it), parameters=values)
-        for it, files, values in zip((old, new), entries, parameters, strict=True)
+        Side(version=it, entries=files, record=record_of(project.state, it), parameters=values, models=files_)
+        for it, files, values, files_ in zip((old, new), entries, parameters, models, strict=True)
     ]
     return compare(*sides, code=code, notes=notes)
+
+
+def _models(versions: Sequence[Version], parts: Sequence[Sequence[Part]]) -> list[Sequence[ModelFile]]:
+    """Read the model files that both versions have and that are not the same, through the snapshots."""
+    one, other = (
+        {(part.volume, it.path): it.sha256 for part in side for it in part.manifest.entries if it.sha256}
+        for side in parts
+    )
+    differing = {path for volume, path in one.keys() & other.keys() if one[volume, path] != other[volume, path]}
+    if not differing:
+        return [(), ()]
+    return [read_again(side, it, differing) for it, side in zip(versions, parts, strict=True)]
 
 
 def _compared_with(project: Project, version: Version) -> Version:

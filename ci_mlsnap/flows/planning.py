@@ -144,6 +144,7 @@ def _rules(project: Project) -> Rules:
         model=settings.model,
         gates=settings.gates,
         files_mode=settings.files_mode,
+        formats=settings.formats,
         follow=settings.follow,
         lease_wait=settings.lease_wait,
         on_fork=settings.on_fork,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ci_mlsnap.domain.versions import Answer
 from ci_mlsnap.errors import IntegrityDamage
+from ci_mlsnap.flows.contents import Part
 from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.modelling import models_of
 from ci_mlsnap.report.shown import Beside
 from ci_mlsnap.state import channels
 from ci_mlsnap.state.catalogue import versions
 from ci_mlsnap.state.records import record_of
 
 
-def beside(project: Project, answer: Answer) -> Beside:
+def beside(project: Project, answer: Answer, parts: Sequence[Part]) -> Beside:
     """Gather it. Writes nothing, and what is damaged elsewhere hides nothing of the version."""
     version, driver = answer.version, project.driver
+    record = record_of(project.state, version)
     snapshot = driver.get(version.name)
     return Beside(
         links=driver.links(version.name),
@@ -23,7 +27,8 @@ def beside(project: Project, answer: Answer) -> Beside:
         holds=snapshot.holds if snapshot is not None else (),
         channels=_channels(project, version.header.name),
         base=next((it for it in versions(driver) if it.header.name == version.header.baseline), None),
-        record=record_of(project.state, version),
+        record=record,
+        models=models_of(parts, version, record),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.comparing import Differences, FileChange, MetricPair, TextChange
 from ci_mlsnap.domain.metrics import Scalar, shown
+from ci_mlsnap.domain.models import ModelChange
 from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.domain.texts import change, counted, size
 from ci_mlsnap.report.rendering import render_markdown
@@ -51,6 +52,7 @@ def difference_sections(found: Differences) -> Iterator[tuple[str, list[Row]]]:
 def _sections(found: Differences) -> Iterator[tuple[str, list[Row]]]:
     """Give all but the metrics, with a title each."""
     yield "Parameters", [_text(it) for it in found.parameters]
+    yield "Models", [_model(it) for it in found.models]
     yield "Files", [_file(it) for it in found.files or ()]
     yield "Data", [_text(it) for it in found.data]
     yield "Environment", [_text(it) for it in found.environment]
@@ -113,6 +115,17 @@ def _file(it: FileChange) -> Row:
     return (_SIGNS[it.sort], one_line(path_text(it.path)), before, after, "" if it.what == "content" else it.what)
 
 
+def _model(it: ModelChange) -> Row:
+    sign = "added" if it.before is None else "removed" if it.after is None else "changed"
+    return (
+        _SIGNS[sign],
+        one_line(it.name),
+        one_line(it.before or ""),
+        one_line(it.after or ""),
+        one_line(it.file),
+    )
+
+
 def path_text(path: bytes) -> str:
     """Write a path as text; bytes that are no UTF-8 have escapes."""
     return os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
@@ -129,6 +142,7 @@ def difference_facts(found: Differences) -> dict[str, Any]:
         "same_model": found.same_model,
         "metrics": found.metrics,
         "parameters": found.parameters,
+        "models": found.models,
         "unread": [{"file": file, "why": why} for file, why in found.unread],
         "files": None if found.files is None else [_file_facts(it) for it in found.files],
         "code": None if found.code is None else [_line_facts(it) for it in found.code],

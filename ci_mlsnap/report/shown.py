@@ -11,6 +11,8 @@ import msgspec
 from ci_mlsnap.domain.comparing import environment_of, shown_command
 from ci_mlsnap.domain.manifest import Manifest
 from ci_mlsnap.domain.metrics import shown
+from ci_mlsnap.domain.models import ModelFile, shape_text
+from ci_mlsnap.domain.models import told as told_model
 from ci_mlsnap.domain.pins import Pin, told
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.domain.texts import better, change, counted, duration, size
@@ -19,6 +21,7 @@ from ci_mlsnap.report.rendering import short
 
 FILES_SHOWN = 20
 """Of each volume; JSON has all."""
+_TENSORS_SHOWN = 6
 
 
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +29,7 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True):
 
     `links` are places where a person can look at it, `lost` the data volumes whose state is there no more. `base`
     is the version that its gates compared with, and `record` that of the run that made it, where they are there.
+    `models` are its model files.
     """
 
     links: Mapping[str, str] = {}
@@ -34,6 +38,7 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True):
     channels: Sequence[str] = ()
     base: Version | None = None
     record: Record | None = None
+    models: Sequence[ModelFile] = ()
 
 
 def version_lines(answer: Answer, manifests: Sequence[Manifest], beside: Beside | None = None) -> Iterator[str]:
@@ -55,6 +60,7 @@ def version_lines(answer: Answer, manifests: Sequence[Manifest], beside: Beside 
         yield f"volumes   {', '.join(manifest.header.volume for manifest in manifests)}"
     for manifest in manifests:
         yield from _contents(manifest, several=len(manifests) > 1)
+    yield from _models(beside.models)
     yield f"manifest  {answer.version.digest}"
     yield from (f"channel   {channel} leads here" for channel in beside.channels)
     yield from (f"held by   {hold}" for hold in beside.holds)
@@ -102,6 +108,21 @@ def _contents(manifest: Manifest, *, several: bool) -> Iterator[str]:
         yield f"  and {len(files) - FILES_SHOWN} more: --json lists all"
 
 
+def _models(models: Sequence[ModelFile]) -> Iterator[str]:
+    if models:
+        yield f"models    {counted(len(models), 'model file')}"
+    for file in models[:FILES_SHOWN]:
+        yield f"  {file.path}: {told_model(file.model)}"
+        if file.model.architecture:
+            yield f"    {file.model.architecture}"
+        for tensor in file.model.tensors[:_TENSORS_SHOWN]:
+            yield f"    {tensor.name:<30}  {shape_text(tensor)}"
+        if file.model.tensor_count > _TENSORS_SHOWN:
+            yield f"    and {file.model.tensor_count - _TENSORS_SHOWN:,} more tensors"
+    if len(models) > FILES_SHOWN:
+        yield f"  and {len(models) - FILES_SHOWN} more: --json lists all"
+
+
 def _way_to(version: Version) -> str:
     name = version.name
     if not name.is_version:
@@ -135,6 +156,7 @@ def version_facts(answer: Answer, manifests: Sequence[Manifest], beside: Beside 
         "header": manifests[0].header,
         "baseline_metrics": beside.base.metrics if beside.base is not None else None,
         "files": files,
+        "models": list(beside.models),
         "links": dict(beside.links),
         "lost_data": list(beside.lost),
         "channels": list(beside.channels),

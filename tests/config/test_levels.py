@@ -32,6 +32,7 @@ from tests.config.conftest import SettingsFrom, only
 FIELDS_WITH_ANOTHER_NAME = {
     "metrics_file": ("metrics", "file"),
     "files_mode": ("manifest", "files"),
+    "formats": ("policy", "formats"),
     "follow": ("live", "follow"),
     "lease_wait": ("lease", "wait"),
     "hook_copy_mb": ("hooks", "copy_mb"),
@@ -71,7 +72,7 @@ def test_who_may_set_what_is_as_promised() -> None:
     ontap = {f"ontap.{key}" for key in ("host", "port", "svm", "user", "certificate", "key", "ca", "fingerprint")}
     assert {shown(key.path) for key in OPERATOR_KEYS} == {"on_fork", "hooks.copy_mb", *forge, *ontap}
     tested = {shown(key.path) for key in KEYS if key.level is Level.TESTED}
-    assert tested == {"train.command", "train.timeout"}
+    assert tested == {"train.command", "train.timeout", "policy.formats"}
 
 
 @pytest.mark.parametrize("key", OPERATOR_KEYS, ids=lambda key: shown(key.path))
@@ -143,6 +144,25 @@ def test_a_change_request_may_only_shorten_the_timeout(
     assert settings_from(file(base), tested=file(proposed)).train.timeout == expected
 
 
+@pytest.mark.parametrize(
+    ("base", "proposed", "expected"),
+    [
+        (None, '["onnx"]', ("onnx",)),
+        ('["onnx", "safetensors"]', '["onnx"]', ("onnx",)),
+        ('["onnx"]', '["onnx", "pickle"]', ("onnx",)),
+        ('["onnx"]', '["pickle"]', ("onnx",)),
+        ('["onnx"]', None, ("onnx",)),
+    ],
+)
+def test_a_change_request_may_only_take_formats_away(
+    settings_from: SettingsFrom, base: str | None, proposed: str | None, expected: tuple[str, ...]
+) -> None:
+    def file(value: str | None) -> str:
+        return f"policy.formats = {value}" if value else ""
+
+    assert settings_from(file(base), tested=file(proposed)).formats == expected
+
+
 def test_gates_of_a_change_request_are_shown_and_count_after_the_merge(settings_from: SettingsFrom) -> None:
     found = settings_from(
         "[gates.a]\nmin = 1\n[gates.b]\nmin = 1\n", tested="[gates.a]\nmin = 2\n[gates.c]\nmax = 3\n"
@@ -185,6 +205,7 @@ def _lines(*keys: Key) -> st.SearchStrategy[str]:
         "train.inputs": ['["*"]', '["a"]'],
         "manifest.files": ['"none"', '"full"'],
         "volumes.images.pin": ['"record"', '"existing:*"'],
+        "policy.formats": ['["onnx"]', '["onnx", "pickle"]'],
     }
 
     def line(key: Key) -> st.SearchStrategy[str]:
@@ -206,6 +227,8 @@ def _is_possible(text: str) -> bool:
     short, long = "volume = " in text, "volumes.models.path" in text
     data = "volumes.images.role" in text or "volumes.images" not in text
     ontap = text.count("volumes.digits.driver")
+    if "policy.formats" in text and 'files = "none"' in text:
+        return False
     if ontap > 1 or (ontap and (short or "volumes.models" in text)):
         return False
     return data and not (short and long) and (long or "volumes.models.view" not in text)
@@ -222,7 +245,7 @@ def _settled(base: str, tested: str | None) -> Settings:
 
 
 @given(_REPOSITORY_FILES, _REPOSITORY_FILES)
-def test_a_change_requests_own_file_never_changes_more_than_command_and_a_shorter_timeout(
+def test_a_change_requests_own_file_never_changes_more_than_command_and_to_what_is_stricter(
     base: str, tested: str
 ) -> None:
     before = _settled(base, None)
@@ -230,10 +253,13 @@ def test_a_change_requests_own_file_never_changes_more_than_command_and_a_shorte
     limit = before.train.timeout or float("inf")
     assert after.train.timeout == before.train.timeout or 0 < after.train.timeout < limit
     allowed = msgspec.structs.replace(before.train, command=after.train.command, timeout=after.train.timeout)
-    same = msgspec.structs.replace(before, train=allowed, origins=after.origins, notes=after.notes)
+    assert not before.formats or set(after.formats) <= set(before.formats)
+    same = msgspec.structs.replace(
+        before, train=allowed, formats=after.formats, origins=after.origins, notes=after.notes
+    )
     assert after == same
     changed = {key for key in after.origins if after.origins[key] != before.origins.get(key)}
-    assert changed <= {"train.command", "train.timeout"}
+    assert changed <= {"train.command", "train.timeout", "policy.formats"}
 
 
 @given(_REPOSITORY_FILES)

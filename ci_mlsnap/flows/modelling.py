@@ -1,0 +1,150 @@
+"""Model files of a version: what each says of itself, and whether the policy allows it. Nothing is ever loaded."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ci_mlsnap.domain.manifest import Entry
+from ci_mlsnap.domain.models import NO_MODELS, Model, ModelFile, refusal
+from ci_mlsnap.domain.record import Record
+from ci_mlsnap.domain.status import cut, one_line
+from ci_mlsnap.domain.versions import Version
+from ci_mlsnap.errors import FormatRefused, MlsnapError
+from ci_mlsnap.flows.contents import Part
+from ci_mlsnap.training.models.asking import Reader, open_beneath
+
+STEP = "models"
+"""The step under which a record has the seconds that this took; without it nobody looked."""
+_LOOKED_AT = 100
+"""Without a policy only so many files are looked at, the largest ones."""
+_KEPT_AT_MOST = 50
+_TENSORS_AT_MOST = 1000
+"""In a record, of all files together."""
+_HEAD = 4096
+_CALLS = re.compile(rb"[ci][^\W\d][\w.]*\n[^\W\d][\w.]*\n")
+"""What a pickle that is text must have to run anything: something to import."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """One volume of a version, where its files can be read and do not change."""
+
+    volume: str
+    root: Path
+    entries: Sequence[Entry]
+
+
+def model_files(places: Sequence[Place], *, allowed: tuple[str, ...] = ()) -> tuple[ModelFile, ...]:
+    """Give the model files of a version with their facts, by path.
+
+    Without a policy the largest files are looked at; what is no model is left out, and what cannot be read is
+    said. With one, all are. Raises `FormatRefused` for the first file that the policy does not allow.
+    """
+    found: list[ModelFile] = []
+    with Reader() as reader:
+        for place, entry in _wanted(places, everything=bool(allowed)):
+            model = _read(reader, place, entry, everything=bool(allowed))
+            if model is None:
+                continue
+            file = _file(place, entry, model)
+            if why := refusal(model, allowed):
+                raise _refused(file, why, allowed)
+            if model.format not in NO_MODELS and (model.format != "other" or model.problem):
+                found.append(file)
+    return tuple(sorted(found, key=lambda it: (it.volume, it.path)))
+
+
+def models_of(parts: Sequence[Part], version: Version, record: Record | None) -> tuple[ModelFile, ...]:
+    """Give the model files of a version, as its record has them, else read through its snapshots.
+
+    Writes nothing; none where the snapshots cannot be reached.
+    """
+    if record is not None and STEP in record.steps:
+        return record.models
+    try:
+        return read_again(parts, version)
+    except MlsnapError:
+        return ()
+
+
+def read_again(
+    parts: Sequence[Part], version: Version, only: Collection[bytes] | None = None
+) -> tuple[ModelFile, ...]:
+    """Read the model files of a version through its snapshots, or only some of them, by path."""
+    places = [
+        Place(
+            volume=part.volume,
+            root=part.driver.view(version.name),
+            entries=[it for it in part.manifest.entries if only is None or it.path in only],
+        )
+        for part in parts
+    ]
+    return model_files(places)
+
+
+def kept(files: Sequence[ModelFile]) -> tuple[ModelFile, ...]:
+    """Give as much of it as a record keeps."""
+    left, some = _TENSORS_AT_MOST, list[ModelFile]()
+    for file in files[:_KEPT_AT_MOST]:
+        tensors = file.model.tensors[:left]
+        left -= len(tensors)
+        model = msgspec.structs.replace(file.model, tensors=tensors)
+        some.append(msgspec.structs.replace(file, model=model))
+    return tuple(some)
+
+
+def _wanted(places: Sequence[Place], *, everything: bool) -> Iterator[tuple[Place, Entry]]:
+    files = [
+        (place, entry)
+        for place in places
+        for entry in place.entries
+        if entry.kind == "file" and not entry.same_as and (entry.size or everything)
+    ]
+    files.sort(key=lambda it: (-it[1].size, it[0].volume, it[1].path))
+    yield from files if everything else files[:_LOOKED_AT]
+
+
+def _read(reader: Reader, place: Place, entry: Entry, *, everything: bool) -> Model | None:
+    """Read one file; None for a text that can be no model. Raises nothing for any file."""
+    try:
+        file = open_beneath(place.root, entry.path)
+    except OSError as error:
+        return Model(format="other", problem=error.strerror or "it cannot be opened")
+    try:
+        if os.fstat(file).st_size != entry.size:
+            return Model(format="other", problem="it is not what the manifest says")
+        if not everything and _is_plain_text(os.pread(file, _HEAD, 0)):
+            return None
+        return reader.read(file)
+    except OSError as error:
+        return Model(format="other", problem=error.strerror or "it cannot be read")
+    finally:
+        os.close(file)
+
+
+def _is_plain_text(head: bytes) -> bool:
+    """Tell a text, of which most small files are, without asking a process for it."""
+    try:
+        head[:-3].decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head and _CALLS.search(head) is None
+
+
+def _file(place: Place, entry: Entry, model: Model) -> ModelFile:
+    path = os.fsdecode(entry.path).encode("utf-8", "backslashreplace").decode()
+    return ModelFile(volume=place.volume, path=path, size=entry.size, sha256=entry.sha256, model=model)
+
+
+def _refused(file: ModelFile, why: str, allowed: tuple[str, ...]) -> FormatRefused:
+    words = ", ".join(f'"{word}"' for word in allowed)
+    return FormatRefused(
+        f"{cut(one_line(file.path), 100)} in volume {file.volume} is refused by policy.formats",
+        why=why,
+        safe="nothing was snapshotted; the trained files are where they were",
+        hint=f"save it as one of {words}, or let a person who may do so change policy.formats",
+    )
