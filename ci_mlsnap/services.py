@@ -86,8 +86,9 @@ def open_hands(site: Site, *, secrets: bool) -> Hands:
     layers: tuple[Layer, ...] = (parse_environment(site.environ), inputs, read_site(SITE_FILE))
     settings = settle(layers, defaults=Defaults(model="model", forge_url=_forge_url(site.environ)))
     announcer = _announcer(site.environ, settings) if secrets else Announcer(forge=None, silence="no secrets here")
-    ontap = settings.ontap if secrets else OntapSettings()
-    hands = _hands(site, build, announcer, pointers_folder(site.environ), ontap)
+    if not secrets:
+        settings = msgspec.structs.replace(settings, ontap=OntapSettings())
+    hands = _hands(site, build, announcer, pointers_folder(site.environ), settings)
     return _reporting(hands, settings, Path(site.project).absolute())
 
 
@@ -187,7 +188,7 @@ def _project(
     others = [msgspec.structs.replace(other, isolation=volume.isolation) for other in others]
     _require_apart([volume, *others])
     announcer = _announcer(site.environ, settings)
-    hands = _hands(site, build, announcer, pointers_folder(site.environ, repository), settings.ontap)
+    hands = _hands(site, build, announcer, pointers_folder(site.environ, repository), settings)
     hands = _reporting(hands, settings, folder)
     driver = hands.open_volumes([volume, *others])
     if volume.private and not settings.volume.store:
@@ -303,13 +304,16 @@ def _at(repository: GitRepository, revision: str, below: str) -> ReadFile:
     return lambda name: repository.file_at(revision, prefix + name)
 
 
-def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, ontap: OntapSettings) -> Hands:
+def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, settings: Settings) -> Hands:
+    ontap = settings.ontap
+
     def open_volume(it: VolumePlan) -> Driver:
         place, store = Path(it.path), Path(it.store)
         given: dict[str, Any] = {"ephemeral": site.ephemeral, "environ": site.environ}
         if it.driver == "ontap":
             given |= {"native": it.native, "endpoint": _endpoint(site.environ, ontap), "moved": site.moved}
-            given |= {"wishes": Wishes(clones=ontap.clones, lock=ontap.lock, label=ontap.snapmirror_label)}
+            lock, label = settings.snapshot_lock, ontap.snapmirror_label
+            given |= {"wishes": Wishes(clones=ontap.clones, lock=lock, label=label)}
         return open_driver(it.driver, place, store, it.name, **given)
 
     def open_volumes(volumes: Sequence[VolumePlan]) -> Driver:

@@ -251,7 +251,7 @@ def _settings(found: Found, defaults: Defaults, notes: tuple[str, ...]) -> Setti
     plain |= {field: found[path].value for path, field in _FIELDS.items() if path in found}
     plain["train"] = _table(found, "train", {}, TrainSettings)
     plain["forge"] = _table(found, "forge", forge, ForgeSettings)
-    plain["ontap"] = _table(found, "ontap", _lock(found), OntapSettings)
+    plain["ontap"] = _table(found, "ontap", {}, OntapSettings)
     plain["report"] = _table(found, "report", {}, ReportSettings)
     plain["volume"] = _volume(found)
     plain["retention"] = _table(found, "retention", {}, Policy)
@@ -273,16 +273,11 @@ _FIELDS: dict[KeyPath, str] = {
     ("manifest", "files"): "files_mode",
     ("policy", "formats"): "formats",
     ("live", "follow"): "follow",
+    ("snapshot", "lock"): "snapshot_lock",
     ("lease", "wait"): "lease_wait",
     ("hooks", "copy_mb"): "hook_copy_mb",
 }
 """Keys that are a field of `Settings` itself; those of tables of their own have the same name there."""
-
-
-def _lock(found: Found) -> Mapping[str, object]:
-    """Give the lock of snapshots to the one storage that has such locks."""
-    wanted = found.get(("snapshot", "lock"))
-    return {"lock": wanted.value} if wanted is not None else {}
 
 
 def _table(found: Found, name: str, defaults: Mapping[str, object], kind: type[Table]) -> Table:

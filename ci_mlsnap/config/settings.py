@@ -66,7 +66,7 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
 class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Which cluster's volumes may be used, and by whom; secrets are not among it. An empty `host` means none.
 
-    `clones` is where the SVM's namespace, or a part of it, is mounted; `lock` in seconds."""
+    `clones` is where the SVM's namespace, or a part of it, is mounted."""
 
     host: str = ""
     port: int = 443
@@ -78,7 +78,6 @@ class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     clones: str = ""
     snapmirror_label: str = ""
-    lock: float = 0.0
 
 
 class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +91,7 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. `volume` is the first model volume, `others` are those that make a version with it, in the
     file's order; `data` are the data volumes in the order of their names. `follow` is empty for the default
-    branch, `lease_wait` in seconds; `formats` are those that model files may have, empty for all.
+    branch, `lease_wait` and `snapshot_lock` in seconds; `formats` are those that model files may have, empty for all.
 
     `origins` tells for each key, written with dots, which source set it. `notes` are sentences for people
     about what was read and deliberately not used.
@@ -110,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     formats: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
     lease_wait: float = 1800.0
+    snapshot_lock: float = 0.0
     retention: Policy = Policy()
     hook_copy_mb: int = 100
     forge: ForgeSettings = ForgeSettings()
