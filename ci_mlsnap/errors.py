@@ -231,6 +231,64 @@ class StorageUnknown(MlsnapError):
     exit_code = ExitCode.STORAGE_UNKNOWN
 
 
+# -- a Jenkins server: exit 2, 20, 21; its builds: 10, 12, 143 -----------------------------------------
+
+
+class JenkinsNotFound(UsageError):
+    """The server has no such job or build, or does not show it to this user."""
+
+    slug = "jenkins-not-found"
+
+
+class JenkinsUnreachable(MlsnapError):
+    """The Jenkins server does not answer, its certificate is not trusted, or the answer is none of Jenkins."""
+
+    slug = "jenkins-unreachable"
+    exit_code = ExitCode.STORAGE_FAILED
+
+
+class JenkinsForbidden(MlsnapError):
+    """The Jenkins server does not accept the login, or its user lacks the right for this."""
+
+    slug = "jenkins-forbidden"
+    exit_code = ExitCode.STORAGE_FAILED
+
+
+class JenkinsRejected(MlsnapError):
+    """The Jenkins server would not do it: what was sent is not accepted, or something failed there."""
+
+    slug = "jenkins-rejected"
+    exit_code = ExitCode.STORAGE_FAILED
+
+
+class JenkinsUnknown(MlsnapError):
+    """It is not known whether the Jenkins server did what was asked."""
+
+    slug = "jenkins-unknown"
+    exit_code = ExitCode.STORAGE_UNKNOWN
+
+
+class BuildFailed(MlsnapError):
+    """The build on Jenkins ended as FAILURE or NOT_BUILT."""
+
+    slug = "build-failed"
+    exit_code = ExitCode.TRAINING_FAILED
+
+
+class BuildUnstable(MlsnapError):
+    """The build on Jenkins ended as UNSTABLE, which is what a missed gate makes of it."""
+
+    slug = "build-unstable"
+    exit_code = ExitCode.GATE_MISSED
+
+
+class BuildAborted(MlsnapError):
+    """The build on Jenkins was aborted there, or taken out of the queue."""
+
+    slug = "build-aborted"
+    exit_code = ExitCode.TERMINATED
+
+
 # -- announcing: exit 30 -----------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,6 +24,7 @@ from ci_mlsnap.config.read import (
     folder_files,
     load_layers,
     parse_environment,
+    parse_git_config,
     parse_inputs,
     read_site,
 )
@@ -32,7 +33,7 @@ from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.names import label_from
 from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.domain.plan import Plan, VolumePlan
-from ci_mlsnap.errors import ConfigInvalid
+from ci_mlsnap.errors import ConfigInvalid, NotARepository
 from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
 from ci_mlsnap.flows.run_report import RunReport
 from ci_mlsnap.git.repository import GitRepository
@@ -44,6 +45,9 @@ from ci_mlsnap.storage.ontap_endpoint import PASSWORD, TOKEN, Endpoint, Wishes
 from ci_mlsnap.storage.registry import open_data_driver, open_driver, together
 from ci_mlsnap.training.harden import forbid_reading_this_process
 from ci_mlsnap.training.isolation import Isolation, choose_isolation
+
+if TYPE_CHECKING:
+    from ci_mlsnap.ci.jenkins_api import Server
 
 _LOGIN = ("host", "port", "svm", "user", "certificate", "key", "ca", "fingerprint")
 TOKEN_VARIABLES = ("MLSNAP_GITHUB_TOKEN", "GITHUB_TOKEN")
@@ -90,6 +94,23 @@ def open_hands(site: Site, *, secrets: bool) -> Hands:
         settings = msgspec.structs.replace(settings, ontap=OntapSettings())
     hands = _hands(site, build, announcer, pointers_folder(site.environ), settings)
     return _reporting(hands, settings, Path(site.project).absolute())
+
+
+def open_jenkins(site: Site) -> Server:
+    """Open the Jenkins server that the operator names. Needs no repository. Raises `ConfigInvalid`."""
+    from ci_mlsnap.ci.jenkins_api import Server
+    from ci_mlsnap.ci.jenkins_facts import TOKEN, USER, Endpoint
+
+    layers: list[Layer] = [parse_environment(site.environ), read_site(SITE_FILE)]
+    if not detect(site.environ, stdout=site.log).name:
+        with suppress(NotARepository):
+            repository, _folder = find_place(site.project)
+            layers.append(parse_git_config(repository.config_values()))
+    settings = settle(layers, defaults=Defaults(model="model")).jenkins
+    with suppress(OSError):  # as for the forge's token
+        forbid_reading_this_process()
+    user, token = site.environ.get(USER, ""), site.environ.get(TOKEN, "")
+    return Server(Endpoint(url=settings.url, user=user, token=token, ca=settings.ca))
 
 
 def isolate_training(hands: Hands, *, trusted: bool) -> Isolation | None:
@@ -322,7 +343,7 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, setti
     def open_data(data: DataPlan) -> Driver:
         return open_data_driver(data, ephemeral=site.ephemeral, environ=site.environ)
 
-    on_jenkins = "JENKINS_URL" in site.environ
+    on_jenkins = build.name == "Jenkins"  # whose URL the administrator need not have set
     return Hands(
         build=build,
         progress=site.progress_for(build),

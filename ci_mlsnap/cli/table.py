@@ -35,6 +35,7 @@ COMMANDS: dict[str, Row] = {
     "doctor": Row("Set up", "setting_up", "Say what would go wrong, and what to do about it."),
     "demo": Row("Set up", "setting_up", "Try everything in a throw-away repository."),
     "hooks": Row("Set up", "hooks", "Let the models follow `git checkout` and `git pull`."),
+    "jenkins": Row("Set up", "jenkins", "Make jobs on a Jenkins server, run them, look after builds."),
     "begin": Row("CI and repair", "running", "Plan, check, announce and prepare a run (needs secrets)."),
     "train": Row("CI and repair", "running", "Run the training command (needs no secrets)."),
     "conclude": Row("CI and repair", "running", "Snapshot, judge, publish and announce (needs secrets)."),

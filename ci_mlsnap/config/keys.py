@@ -514,6 +514,23 @@ KEYS: tuple[Key, ...] = (
         default="false",
         example="forge.gate_statuses = true",
     ),
+    Key(
+        path=("jenkins", "url"),
+        level=Level.OPERATOR,
+        kind=kinds.ENDPOINT,
+        text="The Jenkins server that [`mlsnap jenkins`](jenkins-server.md) speaks to. The login is sent there "
+        "and nowhere else.",
+        default="none",
+        example='jenkins.url = "https://jenkins.example.com"',
+    ),
+    Key(
+        path=("jenkins", "ca"),
+        level=Level.OPERATOR,
+        kind=kinds.PATH,
+        text="A file with the certificates of the authority that signs the Jenkins server's.",
+        default="well-known authorities",
+        example='jenkins.ca = "/etc/ssl/example-ca.pem"',
+    ),
 )
 
 SHORT_FORMS: dict[KeyPath, KeyPath] = {("train",): ("train", "command")}

@@ -17,6 +17,7 @@ from ci_mlsnap.config.settings import (
     DataSettings,
     Defaults,
     ForgeSettings,
+    JenkinsSettings,
     OntapSettings,
     ReportSettings,
     Settings,
@@ -28,7 +29,7 @@ from ci_mlsnap.domain.names import label_from
 from ci_mlsnap.domain.policy import Policy
 
 Found = Mapping[KeyPath, Setting]
-Table = TypeVar("Table", TrainSettings, ForgeSettings, OntapSettings, ReportSettings, Policy)
+Table = TypeVar("Table", TrainSettings, ForgeSettings, JenkinsSettings, OntapSettings, ReportSettings, Policy)
 
 
 def settle(layers: Sequence[Layer], *, defaults: Defaults) -> Settings:
@@ -220,7 +221,8 @@ def _policy_problems(found: Found) -> Iterator[Problem]:
 
 def _site_problems(found: Found) -> list[Problem]:
     """A path of the site file belongs to no project's folder, so that it cannot be relative."""
-    paths = [("volume",), ("forge", "ca"), *(("ontap", key) for key in ("ca", "certificate", "key", "clones"))]
+    paths: list[KeyPath] = [("volume",), ("forge", "ca"), ("jenkins", "ca")]
+    paths += [*(("ontap", key) for key in ("ca", "certificate", "key", "clones"))]
     paths += [path for path in found if path[0] in ("volumes", "report")]
     return [
         _problem(setting, path, "is a relative path; in the site file only absolute ones have a meaning")
@@ -253,6 +255,7 @@ def _settings(found: Found, defaults: Defaults, notes: tuple[str, ...]) -> Setti
     plain["forge"] = _table(found, "forge", forge, ForgeSettings)
     plain["ontap"] = _table(found, "ontap", {}, OntapSettings)
     plain["report"] = _table(found, "report", {}, ReportSettings)
+    plain["jenkins"] = _table(found, "jenkins", {}, JenkinsSettings)
     plain["volume"] = _volume(found)
     plain["retention"] = _table(found, "retention", {}, Policy)
     plain["others"] = tuple(_other(name, fields) for name, fields in list(_by_role(found)[0].items())[1:])

@@ -88,6 +88,13 @@ class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str = ""
 
 
+class JenkinsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which Jenkins server is spoken to; an empty `url` means none, and no `ca` the well-known authorities."""
+
+    url: str = ""
+    ca: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. `volume` is the first model volume, `others` are those that make a version with it, in the
     file's order; `data` are the data volumes in the order of their names. `follow` is empty for the default
@@ -114,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hook_copy_mb: int = 100
     forge: ForgeSettings = ForgeSettings()
     ontap: OntapSettings = OntapSettings()
+    jenkins: JenkinsSettings = JenkinsSettings()
     report: ReportSettings = ReportSettings()
     on_fork: Literal["skip", "fail"] = "skip"
     origins: dict[str, Origin] = {}

@@ -38,7 +38,7 @@ _OWN_SECRETS = (
 _OWN_SECRET = re.compile(_OWN_SECRETS, re.IGNORECASE)
 _NEVER = re.compile(
     # The inputs of the action, its cache and identity tokens, and the files by which a step speaks to the runner.
-    rf"{_OWN_SECRETS}|INPUT_.*|ACTIONS_.*|GITHUB_(OUTPUT|ENV|PATH|STEP_SUMMARY|STATE)",
+    rf"{_OWN_SECRETS}|INPUT_.*|ACTIONS_.*|GITHUB_(OUTPUT|ENV|PATH|STEP_SUMMARY|STATE)|MLSNAP_OUTPUT",
     re.IGNORECASE,
 )
 

@@ -47,7 +47,8 @@ def _command(name: str) -> click.Command:
 
 def _flags(command: click.Command) -> set[str]:
     own = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
-    return own | {"-h", "--help"}
+    below = command.commands.values() if isinstance(command, click.Group) and command is not program else ()
+    return own.union({"-h", "--help"}, *map(_flags, below))
 
 
 def _pages() -> list[object]:
