@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -44,6 +45,7 @@ def number(value: Scalar) -> float:
     return {"inf": math.inf, "-inf": -math.inf}.get(value, math.nan)
 
 
+@lru_cache(maxsize=1024)
 def lower_is_better(name: str) -> bool:
     """Guess from a metric's name whether less of it is better, as for losses and errors."""
     return _DOWN.search(name.lower().replace("_", " ")) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Self
 
 import msgspec
@@ -76,13 +77,14 @@ class SnapshotName(msgspec.Struct, frozen=True, kw_only=True, order=True):
         """Tell whether the name is an attempt at a commit, not a keepsake or a dirty tree."""
         return not self.dirty and not self.keep
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
+    @staticmethod
+    @lru_cache(maxsize=4096)  # a list of versions reads each name several times
+    def parse(text: str) -> SnapshotName:
         """Read a name; raises `UsageError` for anything outside the grammar."""
         found = _SNAPSHOT.fullmatch(text)
         if found is None:
             raise UsageError(f"{text[:100]!r} is no name of a snapshot")
-        return cls(
+        return SnapshotName(
             sha=found["sha"],
             attempt=int(found["attempt"] or 1),
             dirty=found["dirty"] or "",
@@ -90,7 +92,7 @@ class SnapshotName(msgspec.Struct, frozen=True, kw_only=True, order=True):
         )
 
     @classmethod
-    def parse_or_none(cls, text: str) -> Self | None:
+    def parse_or_none(cls, text: str) -> SnapshotName | None:
         """Read a name; None for anything outside the grammar, which is then foreign."""
         return cls.parse(text) if _SNAPSHOT.fullmatch(text) else None
 
