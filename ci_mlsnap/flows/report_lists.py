@@ -62,7 +62,9 @@ def facts_of_list(shelf: Shelf, it: VersionList) -> list[object]:
 
 def render_list(shelf: Shelf, look: Look, site: Mapping[str, str], file: str, it: VersionList) -> dict[str, bytes]:
     """Render a list; what its lines say of commits is read now."""
-    lines = {version.header.name: line_of(shelf, version) for version in (*it.shown, *it.charted)}
+    lines = {version.header.name: line_of(shelf, version) for version in it.shown}
+    for version in it.charted:  # a chart may have very many, and says no more of them than where they are
+        lines.setdefault(version.header.name, line_of(shelf, version, subject=""))
     page = ListPage(
         title=it.title,
         heading=it.heading,
@@ -76,10 +78,10 @@ def render_list(shelf: Shelf, look: Look, site: Mapping[str, str], file: str, it
     return {file: list_page(look, site, _with_standing(shelf, page) if it.is_index else page)}
 
 
-def line_of(shelf: Shelf, version: Version) -> LogLine:
-    """Give the line that `mlsnap log` would have for a version."""
-    header, record = version.header, shelf.records.of(version)
-    subject = record.subject if record is not None else ""
+def line_of(shelf: Shelf, version: Version, subject: str | None = None) -> LogLine:
+    """Give the line that `mlsnap log` would have for a version; its subject is read where none is given."""
+    header = version.header
+    subject = shelf.subject_of(version) if subject is None else subject
     commit = CommitFacts(sha=header.commit, tree=header.tree, parents=header.parents, subject=subject)
     return LogLine(
         commit=commit,

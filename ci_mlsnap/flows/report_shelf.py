@@ -56,6 +56,15 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     moves: Mapping[str, Move]
     holds: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    _subjects: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def subject_of(self, version: Version) -> str:
+        """Give the subject of a version's commit, as its record says; each is read once."""
+        name = version.header.name
+        if name not in self._subjects:
+            record = self.records.of(version)
+            self._subjects[name] = record.subject if record is not None else ""
+        return self._subjects[name]
 
     def channels_of(self, version: Version) -> tuple[str, ...]:
         """Name the channels that lead to a version."""

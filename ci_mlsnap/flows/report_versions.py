@@ -86,6 +86,7 @@ def render_version(
     """Render the pages of a version and of its comparison, after reading manifests and records."""
     version, records = told.version, shelf.records
     record = records.of(version)
+    shelf.subject_of(version)  # known now, it need not be read again for the lists
     parts, notes = shelf.contents.of(version)
     whole = msgspec.structs.replace(
         told,

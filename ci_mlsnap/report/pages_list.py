@@ -147,12 +147,10 @@ def _chart(lines: Sequence[LogLine], metric: str) -> Chart | None:
 def _mark(line: LogLine, version: Version, metric: str) -> Mark:
     subject = line.commit.subject if line.commit is not None else ""
     verdict = "" if version.good else ", gate missed"
-    label = (
-        f"{version.name.short}: {metric} {shown(version.metrics[metric])}{verdict}. {cut(one_line(subject), 80)}"
-    )
+    label = f"{version.name.short}: {metric} {shown(version.metrics[metric])}{verdict}"
     return Mark(
         value=number(version.metrics[metric]),
-        label=label,
+        label=f"{label}. {cut(one_line(subject), 80)}" if subject else label,
         href=href_of(version),
         kind="missed" if not version.good else "best" if line.best else "good",
         text=" · ".join((*(["best"] if line.best else []), *line.channels)),

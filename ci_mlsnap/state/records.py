@@ -14,6 +14,8 @@ from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.state import documents
 
+_MOST_KEPT = 8
+"""How many records are kept: who asks for many asks for neighbours, and curves may be long."""
 _RUNS_BEGIN_WITH = 12
 """How many digits of its commit a run's name begins with."""
 
@@ -35,9 +37,17 @@ class Records:
         self._names: dict[str, list[str]] = {}
         for name in sorted(_names(self._runs), reverse=True):
             self._names.setdefault(name[:_RUNS_BEGIN_WITH], []).append(name)
+        self._kept: dict[str, Record | None] = {}
 
     def of(self, version: Version) -> Record | None:
         """Give the record of the run that made a version, as `record_of` does."""
+        if version.digest not in self._kept:
+            if len(self._kept) == _MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[version.digest] = self._found(version)
+        return self._kept[version.digest]
+
+    def _found(self, version: Version) -> Record | None:
         for path in self._paths(version):
             record = _read(path)
             if record is not None and record.outcome in ("good", "gate-missed") and _is_of(record, version):
