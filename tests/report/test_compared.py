@@ -13,6 +13,7 @@ import pytest
 from ci_mlsnap.cli.printing import printable
 from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.comparing import Differences, FileChange, MetricPair, TextChange
+from ci_mlsnap.domain.models import ModelChange
 from ci_mlsnap.report.compared import (
     SHOWN,
     closing_lines,
@@ -73,6 +74,7 @@ def _hostile(text: str) -> Differences:
                 after=1,
             ),
         ),
+        models=(ModelChange(file=text, name=text, before=text, after=text),),
         parameters=(change,),
         unread=((text, "why"),),
         data=(change,),
@@ -149,7 +151,7 @@ def test_facts_are_what_json_can_carry() -> None:
     assert facts["files"][0]["path"] == facts["code"][0]["path"] == "x\\udcff"
     assert set(facts) == {
         *("from", "to", "same_model", "metrics", "parameters", "unread", "files", "code", "data"),
-        *("environment", "notes"),
+        *("environment", "notes", "models"),
     }
     assert difference_facts(_found(files=None, code=None))["files"] is None
 

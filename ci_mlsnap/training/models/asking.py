@@ -49,7 +49,7 @@ class Reader:
         except TimeoutError:
             self._end()
             return _unread("it takes too long to read")
-        except EOFError:
+        except (EOFError, ConnectionError):
             self._end()
             return _unread("it takes too long or too much memory to read")
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -59,10 +59,7 @@ class Reader:
     def _asked(self, descriptor: int) -> bytes:
         asking = self._socket or self._start()
         asking.settimeout(self._file_seconds + _SLACK)
-        try:
-            socket.send_fds(asking, [b"?"], [descriptor])
-        except (BrokenPipeError, ConnectionResetError):
-            raise EOFError from None
+        socket.send_fds(asking, [b"?"], [descriptor])
         size = int.from_bytes(_exactly(asking, 4), "big")
         if size > _ANSWER_AT_MOST:
             raise EOFError

@@ -14,7 +14,7 @@ from typing import Any, cast
 from ci_mlsnap.training.models.found import Unread
 from ci_mlsnap.training.models.source import Source
 
-STEPS_AT_MOST = 2_000_000
+STEPS_AT_MOST = 1_000_000
 _KEPT = 64 << 10
 """Longer texts and arrays of bytes are passed by."""
 
