@@ -28,7 +28,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     `apart`: what is frozen no longer follows its tree. Else `seal` raises `LateWriter` when the tree is another by
     then, and leaves its manifest in the tree's `.mlsnap`. `freezes_clones`: workspaces can be frozen too.
-    `makes_volume`: a volume that is missing is made; else it is a mount, and somebody else's to make.
+    `makes_volume`: a volume that is missing is made; else it is a mount, and somebody else's to make. `reads_back`:
+    `Driver.read_back` opens a snapshot as a reader would; else only its existence and its manifest are known.
     """
 
     way: str
@@ -40,6 +41,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     apart: bool = True
     freezes_clones: bool = True
     makes_volume: bool = True
+    reads_back: bool = True
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):

@@ -334,7 +334,8 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, setti
         if it.driver == "ontap":
             given |= {"native": it.native, "endpoint": _endpoint(site.environ, ontap), "moved": site.moved}
             lock, label = settings.snapshot_lock, ontap.snapmirror_label
-            given |= {"wishes": Wishes(clones=ontap.clones, lock=lock, label=label)}
+            by_server = ontap.readback == "server"
+            given |= {"wishes": Wishes(clones=ontap.clones, lock=lock, label=label, by_server=by_server)}
         return open_driver(it.driver, place, store, it.name, **given)
 
     def open_volumes(volumes: Sequence[VolumePlan]) -> Driver:

@@ -432,8 +432,8 @@ KEYS: tuple[Key, ...] = (
         path=("ontap", "clones"),
         level=Level.OPERATOR,
         kind=kinds.PATH,
-        text="Where the namespace of the SVM, or a part of it, is mounted. `mlsnap restore --to` a folder below it "
-        "has the cluster make a clone that takes no time and no space, see [clones](ontap.md#clones).",
+        text="Where the namespace of the SVM, or a part of it, is mounted. `mlsnap restore --to` a folder below "
+        "it has the cluster make a clone that takes no time and no space, see [clones](ontap.md#clones).",
         default="none: a version is copied",
         example='ontap.clones = "/mnt/ml/clones"',
     ),
@@ -446,11 +446,21 @@ KEYS: tuple[Key, ...] = (
         example='ontap.snapmirror_label = "mlsnap"',
     ),
     Key(
+        path=("ontap", "readback"),
+        level=Level.OPERATOR,
+        kind=kinds.choice("mount", "server"),
+        text='By whom a new snapshot is looked at: `"mount"` opens it as a reader would. `"server"` asks the '
+        "cluster alone, for volumes that show no snapshots; the status then says `not read back`, see "
+        "[reading back](ontap.md#reading-back).",
+        default='"mount"',
+        example='ontap.readback = "server"',
+    ),
+    Key(
         path=("snapshot", "lock"),
         level=Level.OPERATOR,
         kind=kinds.DURATION,
-        text="For how long nobody, an administrator neither, can delete the snapshot of a new version. For volumes "
-        "on ONTAP that have [snapshot locking](ontap.md#kept-and-replicated).",
+        text="For how long nobody, an administrator neither, can delete the snapshot of a new version. For "
+        "volumes on ONTAP that have [snapshot locking](ontap.md#kept-and-replicated).",
         default="no lock",
         example='snapshot.lock = "30d"',
     ),

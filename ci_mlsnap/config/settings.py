@@ -78,6 +78,7 @@ class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     clones: str = ""
     snapmirror_label: str = ""
+    readback: Literal["mount", "server"] = "mount"
 
 
 class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -155,6 +155,7 @@ def _ready(record: Record) -> str:
     contents = held if record.files else "contents not inventoried"
     parts = [f"Snapshot {_short(volume.snapshot)} ready: {_headline(record)}{contents}"]
     parts.append(f"manifest {volume.manifest_digest[:DIGEST_PREFIX]}")
+    parts += [] if all(it.read_back for it in record.volumes) else ["not read back"]
     parts += [volume.filling] if volume.filling else []
     return ", ".join(parts)
 

@@ -18,7 +18,7 @@ Outcome = Literal["good", "gate-missed", "failed", "cancelled", "reused", "nothi
 class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happened to one volume. `storage_seconds` is the time from freeze to publish; `files`, `bytes`
     are the snapshot's, `copied_bytes` those that had to be written anew for it. `filling` says how full the
-    storage is, where that is nearly all."""
+    storage is, where that is nearly all. `read_back` is false where nobody could look into the snapshot."""
 
     name: str
     driver: str
@@ -33,6 +33,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     bytes: int = 0
     copied_bytes: int = 0
     filling: str = ""
+    read_back: bool = True
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

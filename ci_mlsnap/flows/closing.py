@@ -283,6 +283,7 @@ def _volume_record(tree: Tree, name: SnapshotName) -> VolumeRecord:
         files=header.files,
         bytes=header.bytes,
         filling=filling_of(driver),
+        read_back=driver.capabilities.reads_back,
     )
 
 

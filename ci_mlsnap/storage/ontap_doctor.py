@@ -26,7 +26,7 @@ from ci_mlsnap.storage.ontap_api import NativeVolume, OntapApi
 from ci_mlsnap.storage.ontap_certificate import Certificate, shown_certificate
 from ci_mlsnap.storage.ontap_errors import Absent, Taken, Unclear
 from ci_mlsnap.storage.ontap_requests import Json, Requests, number, table
-from ci_mlsnap.storage.ontap_volume import MOST_SNAPSHOTS, find_volume, require_fit
+from ci_mlsnap.storage.ontap_volume import MOST_SNAPSHOTS, find_volume, require_fit, require_shown
 from ci_mlsnap.trees.mounts import mount_of
 
 SOON = 30
@@ -127,6 +127,7 @@ class _Examination:
 
     def _volume(self, volume: NativeVolume) -> Iterator[Finding]:
         require_fit(volume, self.path)
+        require_shown(volume, self.path)
         text = f"{volume.name}, a {volume.style} of type {volume.type}, is {volume.state} and shows its snapshots"
         yield Finding(topic="volume", state="ok", text=text)
 

@@ -65,12 +65,14 @@ class Wishes:
 
     `clones` is where the namespace of their SVM, or a part of it, is mounted, empty for nowhere: below it a clone
     is a volume of its own. `lock` is for how many seconds nobody can delete a new snapshot, 0 for not at all;
-    `label` says to SnapMirror which snapshots are ours.
+    `label` says to SnapMirror which snapshots are ours. With `by_server` the mount need not show snapshots: then
+    only their manifests can be read here, from copies in the state.
     """
 
     clones: str = ""
     lock: float = 0.0
     label: str = ""
+    by_server: bool = False
 
 
 NO_WISHES = Wishes()

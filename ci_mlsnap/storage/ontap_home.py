@@ -27,6 +27,7 @@ from ci_mlsnap.storage.ontap_volume import (
     require_locking,
     require_mounted,
     require_recorded,
+    require_shown,
     require_state,
     worth_knowing,
 )
@@ -108,7 +109,13 @@ class Home:
     def shelf_of(self, owner: tuple[str, str], *, asks: bool = True) -> OntapShelf:
         """Give the snapshots of this project's model."""
         natives = self._natives if asks else None
-        return OntapShelf(store=self.store, natives=natives, owner=owner, patience=self.patience)
+        return OntapShelf(
+            store=self.store,
+            natives=natives,
+            owner=owner,
+            patience=self.patience,
+            by_server=self.wishes.by_server and natives is not None,
+        )
 
     @property
     def own_shelf(self) -> OntapShelf:
@@ -159,6 +166,8 @@ class Home:
         require_mounted(self.path)
         volume = self.native
         require_fit(volume, self.path)
+        if not self.wishes.by_server:
+            require_shown(volume, self.path)
         require_state(self.store)
         if self.wishes.lock:
             require_locking(self.cluster, volume)

@@ -5,6 +5,7 @@
 - `<volume>/.mlsnap/manifest.jsonl`: the manifest of the newest snapshot, as each snapshot holds its own
 - `<state>/volume.json`: the id again, with project and model; `<state>` is `store`, else `<volume>/.mlsnap/state`
 - `<state>/state/`: leases, journals, ledger, caches, and in `ontap-volume` the UUID of the volume on the cluster
+- `<state>/state/manifests/<name>/`: a copy of a manifest, where nobody here can look into snapshots
 - `<state>/state/frozen/<token>`: what was frozen and is not sealed yet
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from ci_mlsnap.domain.manifest import MANIFEST_PATH
 from ci_mlsnap.durable.atomic import make_folder, write_atomically
 from ci_mlsnap.durable.faults import storage_errors
 from ci_mlsnap.durable.locks import lock
@@ -79,6 +81,18 @@ class OntapStore(Store, frozen=True, kw_only=True):
     def uuid_file(self) -> Path:
         """Where the UUID is."""
         return self.state / "ontap-volume"
+
+    # -- manifests, where the mount shows none -----------------------------------------------------
+
+    def stand_in(self, name: object) -> Path:
+        """Where a folder stands for a snapshot that cannot be looked into; nothing but the manifest is in it."""
+        return self.state / "manifests" / str(name)
+
+    def put_stand_in(self, name: object, manifest: bytes) -> None:
+        """Put a copy of a manifest there, durably."""
+        place = self.stand_in(name) / MANIFEST_PATH
+        make_folder(place.parent)
+        write_atomically(place, manifest)
 
     # -- what is frozen ----------------------------------------------------------------------------
 

@@ -46,9 +46,10 @@ class OntapRestoring:
             return None
         native = shelf.required().find(str(name), whenever=True) if shelf.natives else None
         lines = SealedTrees(state=self.home.store.state).files(native.uuid if native else "")
-        damage = first_damage(shelf.place(name), manifest.entries, lambda found: lines.get(found.path))
+        place = shelf.require_open(name)
+        damage = first_damage(place, manifest.entries, lambda found: lines.get(found.path))
         if damage:
-            raise damage_of(shelf.place(name), damage)
+            raise damage_of(place, damage)
         return manifest.entries
 
     # -- the live tree -----------------------------------------------------------------------------
@@ -66,7 +67,7 @@ class OntapRestoring:
         if os.path.realpath(live) != os.path.realpath(self.home.path):
             raise not_the_volume(live)
         require_id(self.home.store, self.home.volume_id)
-        view = self.home.shelf.place(name)
+        view = self.home.shelf.require_open(name)
         if way == "swap":
             raise StorageFailed(
                 f"{live} cannot be exchanged as a whole",
@@ -106,7 +107,7 @@ class OntapRestoring:
             return self._copying.clone(None, None, destination)
         header = shelf.header(name)
         entries = None if header.files_mode == "none" else lambda: shelf.manifest(name).entries
-        return self._copying.clone(shelf.place(name), entries, destination, paths)
+        return self._copying.clone(shelf.require_open(name), entries, destination, paths)
 
     def clone_on_storage(self, destination: Path) -> str:
         """See `StorageClones.clone_on_storage`."""

@@ -114,12 +114,18 @@ class Sealing:
         place = self._live / MANIFEST_PATH
         with storage_errors("the manifest cannot be written"):
             write_atomically(place, encode(manifest))
+            if self.shelf.by_server:
+                self._store.put_stand_in(manifest.header.name, encode(manifest))
             facts = facts_of(os.lstat(place))
         sync_file_system(self._live)
         return facts
 
     def _late(self, made: Snapshot, record: FrozenRecord, manifest: Manifest) -> str:
-        """Say what in the snapshot is not as it was frozen; a file with the same facts is not read again."""
+        """Say what in the snapshot is not as it was frozen; a file with the same facts is not read again.
+
+        Where nobody can look into it, the live tree is looked at once more: what was the same before the snapshot
+        and after was so at its instant.
+        """
         if manifest.header.files_mode == "none":
             return ""
         digests = {entry.path: entry.sha256 for entry in manifest.entries}
@@ -129,6 +135,8 @@ class Sealing:
             lines[found.path] = line_of(found.stat, digests[found.path])
             return record.lines.get(found.path)
 
+        if self.shelf.by_server:
+            return first_damage(self._live, manifest.entries, known)
         late = first_damage(self._store.snapshots / made.name, manifest.entries, known)
         if not late:
             SealedTrees(state=self._store.state).remember_files(made.native_id, lines)

@@ -33,12 +33,14 @@ class OntapShelf(Shelf, frozen=True, kw_only=True):
     """The snapshots of one volume. Whoever writes holds the store lock. `natives` is None without a login.
 
     `owner` is the project and the model that the volume belongs to, `patience` how long the mount may be behind.
+    With `by_server` the mount is not asked at all: manifests are read from their copies.
     """
 
     store: OntapStore
     natives: Natives | None
     owner: tuple[str, str]
     patience: Patience
+    by_server: bool = False
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -101,13 +103,28 @@ class OntapShelf(Shelf, frozen=True, kw_only=True):
         if marker is None:
             why = "" if found is None else "what stands under that name is not ours"
             raise NoSuchVersion(f"there is no version {name}", why=why, hint="`mlsnap log` names those there are")
-        self.await_shown(self.store.snapshots / str(name))
+        if not self.by_server:
+            self.await_shown(self.store.snapshots / str(name))
         return book.present.get(str(name)) or unknown(marker)
 
     def require_whole(self, publication: Publication, place: Path | None = None) -> None:
         """See `Shelf.require_whole`; the mount is given some time to show what the cluster has."""
-        self.await_shown(place or self.store.snapshots / str(publication.marker.name))
+        if self.by_server:
+            place = self.manifest_place(str(publication.marker.name))
+        else:
+            self.await_shown(place or self.store.snapshots / str(publication.marker.name))
         super().require_whole(publication, place)
+
+    def manifest_place(self, name: str) -> Path:
+        """See `Shelf.manifest_place`."""
+        return self.store.stand_in(name) if self.by_server else super().manifest_place(name)
+
+    def require_open(self, name: SnapshotName) -> Path:
+        """Give a snapshot's folder, to be read. Raises `NoSuchVersion`; `StorageFailed` where it is hidden."""
+        place = self.place(name)
+        if not os.path.lexists(place):
+            raise _hidden(place)
+        return place
 
     def await_shown(self, place: Path) -> None:
         """Wait until the mount shows a snapshot that is there. Raises `StorageFailed` when it does not."""

@@ -82,7 +82,7 @@ def _is_nfs(kind: str) -> bool:
 
 
 def require_fit(volume: NativeVolume, path: Path) -> None:
-    """Refuse a volume that can have no snapshot, or shows none. Raises `StorageFailed` and kinds of it.
+    """Refuse a volume that can have no snapshot. Raises `StorageFailed` and kinds of it.
 
     Raises `VolumeRefused` when something else than this volume is mounted at the path.
     """
@@ -92,19 +92,6 @@ def require_fit(volume: NativeVolume, path: Path) -> None:
     if volume.type != "rw":
         raise StorageReadOnly(
             f"{name} is of type {volume.type}", safe="nothing was changed", hint="use the volume that it mirrors"
-        )
-    if not volume.shows_snapshots:
-        raise StorageFailed(
-            f"{name} does not show its snapshots",
-            safe="nothing was changed",
-            hint=f"`volume modify -volume {volume.name} -snapdir-access true`",
-        )
-    if not (path / LINK).is_dir():
-        raise StorageFailed(
-            f"{path / LINK} cannot be opened",
-            why=f"{name} shows its snapshots, and this mount does not",
-            safe="nothing was changed",
-            hint="look at what is mounted there (`findmnt`), and at the export that it comes by",
         )
     if volume.snapshots >= MOST_SNAPSHOTS:
         raise StorageFull(
@@ -119,6 +106,24 @@ def require_fit(volume: NativeVolume, path: Path) -> None:
             why=f"{mount.source} is mounted at {mount.point}, and its junction is {volume.junction or 'none'}",
             safe="nothing was changed",
             hint="set `path` to the mount of the volume itself",
+        )
+
+
+def require_shown(volume: NativeVolume, path: Path) -> None:
+    """Refuse a volume whose snapshots cannot be opened where it is mounted. Raises `StorageFailed`."""
+    otherwise = 'or set ontap.readback = "server", and its versions are not read back'
+    if not volume.shows_snapshots:
+        raise StorageFailed(
+            f"the volume {volume.name} does not show its snapshots",
+            safe="nothing was changed",
+            hint=f"`volume modify -volume {volume.name} -snapdir-access true`, {otherwise}",
+        )
+    if not (path / LINK).is_dir():
+        raise StorageFailed(
+            f"{path / LINK} cannot be opened",
+            why=f"the volume {volume.name} shows its snapshots, and this mount does not",
+            safe="nothing was changed",
+            hint=f"look at what is mounted there (`findmnt`) and at its export, {otherwise}",
         )
 
 

@@ -171,7 +171,7 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
         The snapshot stands under its name, or at `place`. Raises `IntegrityDamage`.
         """
         name = str(publication.marker.name)
-        with _open_manifest(place or self.store.snapshots / name, publication.marker) as file:
+        with _open_manifest(place or self.manifest_place(name), publication.marker) as file:
             if facts_of(os.fstat(file)) == publication.manifest_facts:
                 return
             digest = hashlib.sha256()
@@ -181,7 +181,11 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
             raise _damaged(publication.marker, "its digest is not the one that was published")
 
     def _open(self, marker: Marker) -> AbstractContextManager[int]:
-        return _open_manifest(self.store.snapshots / str(marker.name), marker)
+        return _open_manifest(self.manifest_place(str(marker.name)), marker)
+
+    def manifest_place(self, name: str) -> Path:
+        """Give the folder that has a snapshot's manifest: the snapshot's own."""
+        return self.store.snapshots / name
 
     # -- publishing --------------------------------------------------------------------------------
 

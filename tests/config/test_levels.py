@@ -71,7 +71,7 @@ def test_every_field_of_the_settings_is_one_key_with_one_level_and_no_key_is_wit
 def test_who_may_set_what_is_as_promised() -> None:
     forge = {"forge.url", "forge.ca", "forge.repository"}
     login = ("host", "port", "svm", "user", "certificate", "key", "ca", "fingerprint")
-    ontap = {"snapshot.lock", *(f"ontap.{key}" for key in (*login, "clones", "snapmirror_label"))}
+    ontap = {"snapshot.lock", *(f"ontap.{key}" for key in (*login, "clones", "snapmirror_label", "readback"))}
     assert {shown(key.path) for key in OPERATOR_KEYS} == {"on_fork", "hooks.copy_mb", *forge, *ontap}
     tested = {shown(key.path) for key in KEYS if key.level is Level.TESTED}
     assert tested == {"train.command", "train.timeout", "policy.formats"}
