@@ -249,8 +249,18 @@ def _script(step: Step) -> str:
     """Give a step's text: no expression stands in it, and Python takes the shell's place and its signals."""
     if step.command == "diff":
         return '"$MLSNAP_PYTHON" -I -B -m ci_mlsnap diff --md | tee -a "$GITHUB_STEP_SUMMARY"'
-    run = f'exec "$MLSNAP_PYTHON" -I -B -m ci_mlsnap {step.command}'
+    run = f'"$MLSNAP_PYTHON" -I -B -m ci_mlsnap {step.command}'
+    # Runners other than GitHub's own give each step of a composite action the action's inputs.
+    hidden = "".join(f" -u {name}" for name in _secret_inputs()) if step.command == "train" else ""
+    run = f"exec env{hidden} {run}" if hidden else f"exec {run}"
     return SEALED + run if step.sealed else run
+
+
+def _secret_inputs() -> Iterator[str]:
+    for one in INPUTS:
+        if one.variable and one.name != "sha":
+            spelled = f"INPUT_{one.name.upper()}"
+            yield from dict.fromkeys((spelled, spelled.replace("-", "_")))
 
 
 # -- the tables of the page ----------------------------------------------------------------------------

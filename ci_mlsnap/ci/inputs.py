@@ -162,6 +162,13 @@ INPUTS: tuple[Input, ...] = (
         text="`true` takes the volume from a run that is known to be dead.",
     ),
     Input(
+        name="hand-on",
+        option="--hand-on",
+        flag=True,
+        commands=("begin",),
+        text="`true` puts the code beside the model, for jobs of their own that go on with the run.",
+    ),
+    Input(
         name="plan",
         option="--plan",
         commands=("train", "conclude", "finish"),

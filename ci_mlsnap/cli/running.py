@@ -71,6 +71,7 @@ def run(
 
 @click.command(context_settings=_TRAINING)
 @_planning_options
+@click.option("--hand-on", is_flag=True, help="Put the code beside the model, for jobs without this checkout.")
 @json_option
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -117,7 +118,7 @@ def train(ctx: click.Context, plan: str | None, run: Path | None) -> int:
         click.echo("mlsnap: nothing to train", err=True)
         return ExitCode.DONE
     if run is not None:
-        require_checkout(open_run.plan, lambda top: find_place(top)[0])
+        require_checkout(open_run, lambda top: find_place(top)[0])
     with stop_signals() as stop, leases.renewed(hands, driver_of(hands, open_run.plan), open_run.run_id):
         flow(hands, open_run, stop)
     return ExitCode.DONE

@@ -20,10 +20,12 @@ from ci_mlsnap.errors import DirtyTree, ForkRefused, UsageError
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the person or the CI asked for beyond the settings. `nonce`: 8 random hex digits for a dirty run."""
+    """What the person or the CI asked for beyond the settings. `nonce`: 8 random hex digits for a dirty run;
+    `hand_on`: other jobs, which may not reach this checkout, go on with the run."""
 
     retrain: bool = False
     allow_dirty: bool = False
+    hand_on: bool = False
     nonce: str = ""
 
 
@@ -217,7 +219,7 @@ def _training(plan: Plan, facts: Facts, rules: Rules, wishes: Wishes, training: 
         dirty=dirty,
         volume=msgspec.structs.replace(volume, isolation=isolation),
         others=tuple(msgspec.structs.replace(other, isolation=isolation) for other in plan.others),
-        training=msgspec.structs.replace(training, worktree=elsewhere, fresh=wishes.retrain),
+        training=msgspec.structs.replace(training, worktree=elsewhere or wishes.hand_on, fresh=wishes.retrain),
         advance=advance,
         ancestors=tuple(facts.ancestors) if advance else (),
     )

@@ -26,6 +26,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     retrain: bool = False
     allow_dirty: bool = False
     break_lease: bool = False
+    hand_on: bool = False
 
 
 class Announcer(msgspec.Struct, frozen=True, kw_only=True):

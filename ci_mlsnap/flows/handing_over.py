@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.errors import Refused, UsageError
 from ci_mlsnap.flows.context import Hands
+from ci_mlsnap.flows.workspace import places
 from ci_mlsnap.ports import Repository
 from ci_mlsnap.state import pointers
+from ci_mlsnap.state.journal import Run
 
 
 def take_over(hands: Hands, run: Path | None, digest: str | None) -> None:
@@ -29,20 +30,24 @@ def take_over(hands: Hands, run: Path | None, digest: str | None) -> None:
     pointers.take_over(hands.pointers, run, digest)
 
 
-def require_checkout(plan: Plan, find: Callable[[str], Repository]) -> None:
+def require_checkout(run: Run, find: Callable[[str], Repository]) -> None:
     """Refuse to train in a checkout that is not the plan's commit, as another job may have made it.
 
     `find` gives the repository of a folder. Raises `Refused`, also where there is no checkout at the place that
-    the plan names.
+    the plan names, and no work tree of the run's own beside the model.
     """
+    plan = run.plan
     assert plan.training is not None
+    if plan.training.worktree and places(plan, run.run_id).code.is_dir():
+        return
     top = plan.training.top
     head = find(top).head() if Path(top).is_dir() else ""
-    if head == plan.commit or (head and (plan.training.worktree or plan.dirty)):
+    if head == plan.commit or (head and plan.dirty):
         return
     raise Refused(
         f"the plan is to train {plan.commit[:12]} in {top}",
         why=f"{head[:12]} is checked out there" if head else "there is no such folder on this machine",
         safe="nothing was trained; the run stays open",
-        hint="check out the same commit in each job of the run, all of them on one runner",
+        hint="`mlsnap begin --hand-on` puts the code where each job reaches it; else check out the same commit\n"
+        "in each job of the run, all of them on one runner",
     )

@@ -38,7 +38,12 @@ def gather(project: Project) -> Facts:
 
 def plan_of(project: Project, request: Request, facts: Facts) -> Plan:
     """Decide what a run does, from what was gathered; the data volumes are no matter unless they are in it."""
-    wishes = Wishes(retrain=request.retrain, allow_dirty=request.allow_dirty, nonce=secrets.token_hex(4))
+    wishes = Wishes(
+        retrain=request.retrain,
+        allow_dirty=request.allow_dirty,
+        hand_on=request.hand_on,
+        nonce=secrets.token_hex(4),
+    )
     if _asks_for_nothing(facts.event):
         return decide(facts, _rules(project), wishes, None, None, tool=TOOL)
     training = _training(project, request.command)

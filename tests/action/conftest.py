@@ -30,8 +30,23 @@ cp weights.txt "$MLSNAP_MODEL_DIR/model.bin"
 echo '{"accuracy": 0.9}' > "$MLSNAP_METRICS"
 """
 
-ONE_JOB = """\
-on: [push, pull_request, merge_group, workflow_dispatch, schedule, delete]
+COMMON = """\
+          install: skip
+          python-path: PYTHON
+          token: ${{ secrets.TOKEN }}
+          github-url: URL
+"""
+
+ONE_JOB = f"""\
+on:
+  push:
+  pull_request:
+  merge_group:
+  schedule: [{{cron: 0 3 * * *}}]
+  workflow_dispatch:
+    inputs:
+      sha: {{description: the commit, type: string}}
+      dry-run: {{description: only print, type: boolean}}
 jobs:
   train:
     runs-on: self-hosted
@@ -42,14 +57,10 @@ jobs:
         with:
           train: sh train.sh
           volume: VOLUME
-          install: skip
-          python-path: PYTHON
-          token: ${{ secrets.TOKEN }}
-          github-url: URL
-MORE
+{COMMON}MORE
       - if: always()
         env:
-          OUTPUTS: ${{ toJSON(steps.mlsnap.outputs) }}
+          OUTPUTS: ${{{{ toJSON(steps.mlsnap.outputs) }}}}
         run: printf '%s' "$OUTPUTS" > "FOLDER/outputs.json"
 """
 
@@ -90,15 +101,20 @@ class Workplace:
             text = re.sub(rf"\b{name}\b", str(value), text)
         self.repository.commit("a workflow", {".github/workflows/mlsnap.yml": text})
 
+    def train_with(self, script: str) -> str:
+        """Commit another training script."""
+        return self.repository.commit("another script", {"train.sh": script.replace("FOLDER", str(self.folder))})
+
     def act(
         self,
         event: str = "push",
         payload: Mapping[str, Any] | None = None,
         *,
-        environment: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> Ran:
         """Run the workflow for an event, on this machine itself and offline."""
         (self.folder / "event.json").write_text(json.dumps(payload if payload is not None else self.push()))
+        (self.folder / "secrets").write_text(f"TOKEN={TOKEN}\n")
         outputs = self.folder / "outputs.json"
         outputs.unlink(missing_ok=True)
         done = subprocess.run(
@@ -106,9 +122,9 @@ class Workplace:
                 *(tool("act"), event, "--eventpath", str(self.folder / "event.json")),
                 *("--workflows", ".github/workflows/mlsnap.yml", "--platform", "self-hosted=-self-hosted"),
                 *("--local-repository", f"{ACTION}@v1={self.action}", "--action-offline-mode"),
-                *("--secret", f"TOKEN={TOKEN}", "--secret", f"GITHUB_TOKEN={TOKEN}"),
+                *("--secret-file", str(self.folder / "secrets")),
                 *("--actor", "ada", "--env", "RUNNER_ENVIRONMENT=self-hosted"),
-                *(word for name, value in (environment or {}).items() for word in ("--env", f"{name}={value}")),
+                *(word for name, value in (variables or {}).items() for word in ("--var", f"{name}={value}")),
             ),
             cwd=self.repository.path,
             env={**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), "HOME": str(self.folder)},
@@ -150,6 +166,15 @@ class Workplace:
             },
             "repository": self.described(),
         }
+
+    def mlsnap(self, *arguments: str) -> str:
+        """Run a command by hand and give its output."""
+        return subprocess.check_output(
+            (sys.executable, "-m", "ci_mlsnap", *arguments),
+            cwd=self.repository.path,
+            env={**os.environ, "MLSNAP__VOLUME": str(self.volume)},
+            text=True,
+        )
 
     # -- what came of it -------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def test_training_and_set_up_get_no_secret(action: str) -> None:
         given = {it for it in SECRETS if f"        {it}: " in body}
         if name in ("setup", "train"):
             assert given == set()
-            assert "token" not in body.lower().replace("ontap-token", "")
+            assert "inputs.token" not in body
         if name in ("begin", "conclude", "finish"):
             assert given == SECRETS
 
@@ -74,7 +74,8 @@ def test_a_command_takes_the_place_of_its_shell_in_a_python_that_reads_nothing_o
         elif name == "diff":
             assert "| tee -a" in last
         else:
-            assert last == f'exec "$MLSNAP_PYTHON" -I -B -m ci_mlsnap {name}'
+            plain = re.sub(r"^exec env( -u INPUT_[A-Z_-]+)+ ", "exec ", last) if name == "train" else last
+            assert plain == f'exec "$MLSNAP_PYTHON" -I -B -m ci_mlsnap {name}'
 
 
 @pytest.mark.parametrize("action", ACTIONS)

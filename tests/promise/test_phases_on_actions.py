@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.promise.conftest import POINTS, REPOSITORY, TOKEN, Done, Stage, points
+from tests.promise.conftest import POINTS, REPOSITORY, TOKEN, TRAIN, Done, Stage, points
 
 MakeStage = Callable[..., Stage]
 SECRET = {"MLSNAP_GITHUB_TOKEN": TOKEN}
@@ -419,3 +419,20 @@ def test_another_jobs_checkout_must_be_of_the_planned_commit(stage: Stage) -> No
     refused = in_another_job(first).step("train", *handed, secrets=False)
     assert refused.code == 40, refused.text
     assert "check out the same commit" in refused.stderr
+
+
+def test_a_job_without_the_checkout_trains_what_begin_handed_on(stage: Stage) -> None:
+    sha = stage.train_with(TRAIN + 'test "$(readlink models)" = "$MLSNAP_MODEL_DIR"\n')
+    first = job(stage, "push", push(stage))
+    assert first.step("begin", "--hand-on", secrets=True).code == 0
+    handed = ("--plan", first.outputs()["plan"], "--run", first.outputs()["run"])
+    stage.repository.path.rename(stage.folder / "gone")
+    stage.repository.path.mkdir()
+    second = in_another_job(first)
+    trained = second.step("train", *handed, secrets=False)
+    assert trained.code == 0, trained.text
+    concluded = second.step("conclude", *handed, secrets=True)
+    assert concluded.code == 0, concluded.text
+    assert stage.versions(sha) == [sha]
+    assert stage.states(sha) == ["pending", "success"]
+    stage.require_rest()
