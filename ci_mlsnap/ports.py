@@ -353,6 +353,15 @@ class Driver(Protocol):
 
 
 @runtime_checkable
+class Permitting(Protocol):
+    """A driver whose storage lets not everybody make snapshots who may write to the volume."""
+
+    def require_rights(self) -> None:
+        """Make sure, before training, that this user may make snapshots. Raises `StorageForbidden`."""
+        ...
+
+
+@runtime_checkable
 class Examinable(Protocol):
     """A driver that can say more of its storage than `Driver.probe` does, for `doctor`."""
 

@@ -25,7 +25,7 @@ from ci_mlsnap.flows.live import require_known
 from ci_mlsnap.flows.planning import plan_run
 from ci_mlsnap.flows.tidying import tidy
 from ci_mlsnap.flows.workspace import Tree
-from ci_mlsnap.ports import Driver, Probe, Step
+from ci_mlsnap.ports import Driver, Permitting, Probe, Step
 from ci_mlsnap.state import live, pointers
 from ci_mlsnap.state.journal import Run
 from ci_mlsnap.training.signals import StopSignal
@@ -157,8 +157,10 @@ def preflight(project: Project, plan: Plan) -> None:
 
 
 def _probe(tree: Tree, plan: Plan) -> Probe:
-    """Look at one volume. Raises `StorageFull`, `SnapshotForeign`, and what `Driver.probe` does."""
+    """Look at one volume. Raises `StorageFull`, `StorageForbidden`, `SnapshotForeign`, and as `Driver.probe`."""
     probe = tree.driver.probe()
+    if isinstance(tree.driver, Permitting):
+        tree.driver.require_rights()
     needed = _expected_bytes(tree, plan)
     if needed > probe.free_bytes:
         raise StorageFull(

@@ -25,6 +25,7 @@ from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.errors import (
     AnnouncingQueued,
+    Busy,
     ExitCode,
     GateMissed,
     LateWriter,
@@ -49,7 +50,7 @@ from ci_mlsnap.training.metrics import find_metrics
 from ci_mlsnap.training.writers import open_writers
 from ci_mlsnap.trees.fingerprint import fingerprint
 
-_CAN_BE_MENDED = (StorageFailed, StorageUnknown, WriterUnsettled)
+_CAN_BE_MENDED = (StorageFailed, StorageUnknown, WriterUnsettled, Busy)
 """What leaves the run open with its trained files, so that `conclude` can be run again."""
 _MODELS_TOLD = 3
 
@@ -81,7 +82,10 @@ def conclude(hands: Hands, driver: Driver, run: Run, *, plan_checked: bool) -> R
         record = _reused(hands, driver, run) if plan.action == "announce" else _version(hands, driver, run)
         leases.check(driver, run)
     except MlsnapError as error:
-        closing.failed(hands, driver, run, error, stays_open=isinstance(error, _CAN_BE_MENDED))
+        mended = isinstance(error, _CAN_BE_MENDED)
+        closing.failed(hands, driver, run, error, stays_open=mended)
+        if mended and "conclude" not in error.hint:
+            error.hint = f"{error.hint}; then `mlsnap conclude` goes on with what was trained".removeprefix("; ")
         raise
     record = msgspec.structs.replace(record, plan_digest=plans.digest(plan), plan_checked=plan_checked)
     closing.settle(hands, driver, run, record)

@@ -96,6 +96,10 @@ class OntapDriver:
         """See `Driver.probe`."""
         return self._home.probe(self.capabilities.way)
 
+    def require_rights(self) -> None:
+        """See `Permitting.require_rights`."""
+        self._home.require_rights()
+
     def examine(self) -> Iterator[Finding]:
         """See `Examinable.examine`; nothing without a login, which `probe` says."""
         if self._home.api is None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from ci_mlsnap.storage.ontap_requests import Json, Requests, number, table
 
 VOLUMES = "/api/storage/volumes"
+_GROUPS = "/api/application/consistency-groups"
 _FILE_CLONE = "/api/storage/file/clone"
 _VOLUME_FIELDS = (
     "uuid,name,comment,svm.name,style,state,type,nas.path,snapshot_count,"
@@ -54,6 +55,22 @@ class Keeping:
 
     owners: tuple[str, ...] = ()
     until: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NativeGroup:
+    """A consistency group: the volumes that it holds."""
+
+    uuid: str
+    volumes: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSnapshot:
+    """A snapshot of a group: which snapshot each volume has of it."""
+
+    comment: str
+    snapshots: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +140,22 @@ class OntapApi(Requests):
             until=str(found.get("expiry_time") or ""),
         )
 
+    def may_make_snapshots(self, volume: str) -> bool:
+        """Tell whether this user may make snapshots of a volume, by asking for one that cannot be."""
+        return self.may("POST", _below(volume), {"name": "/"})
+
+    def groups(self) -> list[NativeGroup]:
+        """Give the SVM's consistency groups. Raises `Absent` where the release knows of none."""
+        query = {"fields": "volumes.uuid"} | ({"svm.name": self.endpoint.svm} if self.endpoint.svm else {})
+        found = self.records(_GROUPS, query, "the consistency groups cannot be listed")
+        return [NativeGroup(uuid=str(it.get("uuid", "")), volumes=frozenset(_uuids(it, "volumes"))) for it in found]
+
+    def group_snapshot(self, group: str, name: str) -> GroupSnapshot | None:
+        """Look a group's snapshot up by its name; None when there is none."""
+        query = {"name": name, "fields": "name,comment,snapshot_volumes"}
+        found = self.records(_below_group(group), query, f"the snapshot {name} cannot be looked up")
+        return next((_group_snapshot(it) for it in found if it.get("name") == name), None)
+
     # -- acting ------------------------------------------------------------------------------------
 
     def create_snapshot(self, volume: str, wanted: WantedSnapshot) -> None:
@@ -133,6 +166,15 @@ class OntapApi(Requests):
         if wanted.locked:
             body["snaplock"] = {"expiry_time": wanted.locked}
         self.act("POST", _below(volume), body, f"the snapshot {wanted.name} cannot be made")
+
+    def create_group_snapshot(self, group: str, name: str, comment: str) -> None:
+        """Have a snapshot made of all volumes of a group, at one instant. Raises as `create_snapshot`."""
+        body = {"name": name, "comment": comment, "consistency_type": "crash", "write_fence": True}
+        self.act("POST", _below_group(group), body, f"the snapshot {name} of the group cannot be made")
+
+    def comment_snapshot(self, volume: str, snapshot: str, comment: str) -> None:
+        """Give a snapshot another comment. Raises `Absent`, `Unclear`, and refusals."""
+        self.act("PATCH", _below(volume, snapshot), {"comment": comment}, "the snapshot cannot be marked")
 
     def keep_snapshot(self, volume: str, snapshot: str, until: str) -> None:
         """Have a snapshot not deleted until a moment. Raises `Absent`, `Unclear`, and refusals."""
@@ -188,6 +230,22 @@ def _volume_path(volume: str) -> str:
 def _below(volume: str, snapshot: str = "") -> str:
     path = f"{_volume_path(volume)}/snapshots"
     return f"{path}/{quote(snapshot, safe='')}" if snapshot else path
+
+
+def _below_group(group: str) -> str:
+    return f"{_GROUPS}/{quote(group, safe='')}/snapshots"
+
+
+def _uuids(record: Json, key: str) -> list[str]:
+    found = record.get(key)
+    return [str(it.get("uuid", "")) for it in found if isinstance(it, dict)] if isinstance(found, list) else []
+
+
+def _group_snapshot(record: Json) -> GroupSnapshot:
+    found = record.get("snapshot_volumes")
+    pairs = [it for it in found if isinstance(it, dict)] if isinstance(found, list) else []
+    of = {str(table(it, "volume").get("uuid", "")): str(table(it, "snapshot").get("uuid", "")) for it in pairs}
+    return GroupSnapshot(comment=str(record.get("comment", "")), snapshots=of)
 
 
 def _volume(record: Json) -> NativeVolume:

@@ -24,8 +24,8 @@ from ci_mlsnap.errors import (
 from ci_mlsnap.ports import Finding
 from ci_mlsnap.storage.ontap_api import NativeVolume, OntapApi
 from ci_mlsnap.storage.ontap_certificate import Certificate, shown_certificate
-from ci_mlsnap.storage.ontap_errors import Absent, Taken, Unclear
-from ci_mlsnap.storage.ontap_requests import Json, Requests, number, table
+from ci_mlsnap.storage.ontap_errors import ENOUGH, Absent
+from ci_mlsnap.storage.ontap_requests import Json, number, table
 from ci_mlsnap.storage.ontap_volume import MOST_SNAPSHOTS, find_volume, require_fit, require_shown
 from ci_mlsnap.trees.mounts import mount_of
 
@@ -42,14 +42,12 @@ def examine(api: OntapApi, path: Path, named: str) -> Iterator[Finding]:
 
     `named` is what the settings call the volume that is mounted at `path`.
     """
-    requests = Requests(endpoint=api.endpoint, patience=api.patience)
-    return _Examination(api=api, requests=requests, path=path, named=named).findings()
+    return _Examination(api=api, path=path, named=named).findings()
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Examination:
     api: OntapApi
-    requests: Requests
     path: Path
     named: str
 
@@ -77,7 +75,7 @@ class _Examination:
     def _release(self) -> Finding:
         host = self.api.endpoint.host
         try:
-            answer = self.requests.look("/api/cluster", {"fields": "version"}, "the release cannot be read")
+            answer = self.api.look("/api/cluster", {"fields": "version"}, "the release cannot be read")
         except (StorageForbidden, Absent):
             text = f"{host} answers; its release is not told to this user, and not needed"
             return Finding(topic="cluster", state="ok", text=text)
@@ -91,7 +89,7 @@ class _Examination:
     def _certificate(self) -> Iterator[Finding]:
         endpoint = self.api.endpoint
         try:
-            found = shown_certificate(endpoint.host, endpoint.port, timeout=self.requests.patience.timeouts[0])
+            found = shown_certificate(endpoint.host, endpoint.port, timeout=self.api.patience.timeouts[0])
         except OSError as error:
             yield Finding(topic="certificate", state="note", text=f"it cannot be looked at: {error.strerror}")
             return
@@ -109,7 +107,7 @@ class _Examination:
 
     def _clock(self) -> Iterator[Finding]:
         try:
-            there = parsedate_to_datetime(self.requests.date).timestamp()
+            there = parsedate_to_datetime(self.api.date).timestamp()
         except ValueError:  # it said no time
             return
         apart = abs(time.time() - there)
@@ -156,35 +154,16 @@ class _Examination:
     def _rights(self, volume: NativeVolume) -> Iterator[Finding]:
         below = f"/api/storage/volumes/{volume.uuid}/snapshots"
         user = self.api.endpoint.user or "this user"
-        if not self._may("POST", below, {"name": "/"}):
-            yield Finding(
-                topic="rights",
-                state="bad",
-                text=f"{user} may not make snapshots",
-                hint="`mlsnap doctor --role run` prints the commands of a role that may",
-            )
+        if not self.api.may_make_snapshots(volume.uuid):
+            yield Finding(topic="rights", state="bad", text=f"{user} may not make snapshots", hint=ENOUGH)
             return
         nobody = f"{below}/{_NOBODY}"
-        if self._may("PATCH", nobody, {"name": "mlsnap-nothing"}) and self._may("DELETE", nobody, None):
+        if self.api.may("PATCH", nobody, {"name": "mlsnap-nothing"}) and self.api.may("DELETE", nobody, None):
             text, hint = f"{user} may make, rename and delete snapshots", ""
         else:
             text = f"{user} may make snapshots, and not rename and delete any, as is best where models are trained"
             hint = "`mlsnap prune` needs more: `mlsnap doctor --role prune`"
         yield Finding(topic="rights", state="ok", text=text, hint=hint)
-
-    def _may(self, method: str, path: str, body: Json | None) -> bool:
-        """Tell whether a request that can do nothing is refused for something else than a missing right."""
-        try:
-            self.requests.act(method, path, body, "a right cannot be found out")
-        except StorageForbidden:
-            return False
-        except Unclear as error:
-            raise StorageUnreachable("a right cannot be found out", why=str(error)) from None
-        except (StorageAuth, StorageUnreachable, StorageUntrusted):
-            raise
-        except (Absent, Taken, MlsnapError):
-            pass
-        return True
 
     def _limit(self, volume: NativeVolume) -> Iterator[Finding]:
         kept = self._kept_by_policy(volume)
@@ -206,7 +185,7 @@ class _Examination:
             return 0
         query = {"name": volume.policy, "fields": "copies"}
         try:
-            policies = list(self.requests.records("/api/storage/snapshot-policies", query, "policies"))
+            policies = list(self.api.records("/api/storage/snapshot-policies", query, "policies"))
         except (StorageForbidden, Absent):
             return None
         return max((_copies(policy) for policy in policies), default=0)  # one of the SVM, or the cluster's
@@ -216,7 +195,7 @@ class _Examination:
             yield Finding(topic="autodelete", state="ok", text="a full volume deletes no snapshots on its own")
             return
         fields = {"fields": "space.snapshot.autodelete"}
-        answer = self.requests.look(f"/api/storage/volumes/{volume.uuid}", fields, "autodelete cannot be read")
+        answer = self.api.look(f"/api/storage/volumes/{volume.uuid}", fields, "autodelete cannot be read")
         rule = table(table(table(answer, "space"), "snapshot"), "autodelete")
         last = rule.get("defer_delete") == "user_created"
         order = "the newest first" if rule.get("delete_order") == "newest_first" else "the oldest first"

@@ -41,6 +41,7 @@ _TAKEN = {1, 525059}
 _UNCLEAR = range(1638536, 1638540)
 """ONTAP itself does not know whether a create, delete or rename was done."""
 
+ENOUGH = "`mlsnap doctor --role run` prints the commands of a role that is enough"
 _FORBIDDEN = 6
 _LOGIN = 6691623
 
@@ -79,7 +80,7 @@ def failure(act: str, *, status: int, code: int, message: str) -> Exception:
         return Absent(why)
     if code in _TAKEN:
         return Taken(why)
-    if code in _UNCLEAR or status >= 500:
+    if code in _UNCLEAR or (status >= 500 and code not in _MEANINGS):
         return Unclear(why)
     kind, hint = _meaning(status, code)
     return kind(act, why=why, safe="nothing was changed", hint=hint)
@@ -91,7 +92,7 @@ def _meaning(status: int, code: int) -> tuple[type[MlsnapError], str]:
     if status == 401 or code == _LOGIN:
         return StorageAuth, "check user and password: `security login show -application http`"
     if status == 403 or code == _FORBIDDEN:
-        return StorageForbidden, "`mlsnap doctor --role run` prints the commands of a role that is enough"
+        return StorageForbidden, ENOUGH
     return StorageFailed, "the cluster's event log may say more: `event log show`"
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from ci_mlsnap.durable.atomic import refuse_unsafe
 from ci_mlsnap.durable.faults import storage_errors
-from ci_mlsnap.errors import StorageFailed
+from ci_mlsnap.errors import StorageFailed, StorageForbidden
 from ci_mlsnap.ports import Probe
 from ci_mlsnap.storage.binding import bound_record
 from ci_mlsnap.storage.layout import write_id
 from ci_mlsnap.storage.ontap_api import NativeVolume, OntapApi
 from ci_mlsnap.storage.ontap_endpoint import NO_WISHES, Wishes
+from ci_mlsnap.storage.ontap_errors import ENOUGH
 from ci_mlsnap.storage.ontap_layout import OntapStore
 from ci_mlsnap.storage.ontap_natives import Natives
 from ci_mlsnap.storage.ontap_requests import Patience
@@ -140,6 +141,16 @@ class Home:
             if not self.store.uuid():
                 self.store.remember_uuid(volume.uuid)
         return record.id
+
+    def require_rights(self) -> None:
+        """See `Permitting.require_rights`."""
+        volume = self.native
+        if not self.cluster.may_make_snapshots(volume.uuid):
+            raise StorageForbidden(
+                f"this user may not make snapshots of the volume {volume.name}",
+                safe="nothing was changed",
+                hint=ENOUGH,
+            )
 
     def probe(self, way: str) -> Probe:
         """See `Driver.probe`."""

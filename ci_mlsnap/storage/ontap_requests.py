@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ci_mlsnap.domain.status import one_line
-from ci_mlsnap.errors import MlsnapError, StorageFailed, StorageUnknown, StorageUnreachable
+from ci_mlsnap.errors import (
+    MlsnapError,
+    StorageAuth,
+    StorageFailed,
+    StorageForbidden,
+    StorageUnknown,
+    StorageUnreachable,
+    StorageUntrusted,
+)
 from ci_mlsnap.storage.ontap_endpoint import Endpoint
-from ci_mlsnap.storage.ontap_errors import Absent, Later, Unclear, failure
+from ci_mlsnap.storage.ontap_errors import Absent, Later, Taken, Unclear, failure
 
 if TYPE_CHECKING:
     from ci_mlsnap.storage.ontap_connection import Connection
@@ -126,6 +134,28 @@ class Requests:
         job = table(answer, "job").get("uuid")
         if isinstance(job, str) and job:
             self._wait(job, act)
+
+    def may(self, method: str, path: str, body: Json | None) -> bool:
+        """Tell whether a request that can do nothing is refused for something else than a missing right.
+
+        It is asked again for a while. Raises `StorageUnreachable`, `StorageAuth`, `StorageUntrusted`.
+        """
+        until = time.monotonic() + self.patience.looking
+        while True:
+            try:
+                self.act(method, path, body, "a right cannot be found out")
+            except StorageForbidden:
+                return False
+            except (StorageAuth, StorageUntrusted):
+                raise
+            except (Unclear, StorageUnreachable) as error:
+                if time.monotonic() + self.patience.between >= until:
+                    raise _unanswered("a right cannot be found out", error) from None
+                time.sleep(self.patience.between)
+                continue
+            except (Absent, Taken, MlsnapError):
+                pass
+            return True
 
     def _wait(self, job: str, act: str) -> None:
         """Wait for a job's end. What is no clear success or failure is `Unclear`: what it did, the name tells."""

@@ -21,6 +21,7 @@ from ci_mlsnap.storage.ontap_errors import Taken
 from ci_mlsnap.storage.ontap_layout import PRUNED, OntapStore
 from ci_mlsnap.storage.ontap_natives import Natives
 from ci_mlsnap.storage.ontap_requests import Patience
+from ci_mlsnap.storage.ontap_volume import require_mounted
 from ci_mlsnap.storage.shelf import Shelf, foreign_at
 
 
@@ -127,7 +128,13 @@ class OntapShelf(Shelf, frozen=True, kw_only=True):
         return place
 
     def await_shown(self, place: Path) -> None:
-        """Wait until the mount shows a snapshot that is there. Raises `StorageFailed` when it does not."""
+        """Wait until the mount shows a snapshot that is there. Raises `StorageFailed` when it does not.
+
+        A mount that is gone is not waited for: that is `VolumeMissing`.
+        """
+        if not self.store.snapshots.is_dir():
+            require_mounted(self.store.volume)
+            raise _hidden(place)
         until = time.monotonic() + self.patience.shown
         while not os.path.lexists(place):
             if time.monotonic() >= until:
