@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -26,3 +31,36 @@ def server(lookalike: JenkinsLookAlike) -> Iterator[Server]:
     client = Server(Endpoint(url=lookalike.url, user=USER, token=API_TOKEN), patience=BRISK)
     yield client
     client.close()
+
+
+class Command(Protocol):
+    """Runs `mlsnap jenkins …` as a person does, with the login of the look-alike."""
+
+    def __call__(
+        self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture
+def mlsnap(lookalike: JenkinsLookAlike, tmp_path: Path) -> Command:
+    """Give the command; it runs in a folder that is no repository, unless another one is named."""
+
+    def run(
+        *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        given = {
+            "MLSNAP__JENKINS__URL": lookalike.url,
+            "MLSNAP_JENKINS_USER": USER,
+            "MLSNAP_JENKINS_TOKEN": API_TOKEN,
+        }
+        return subprocess.run(
+            (sys.executable, "-m", "ci_mlsnap", "jenkins", *arguments),
+            cwd=cwd or tmp_path,
+            env={**os.environ, **given, **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,8 +25,9 @@ from ci_mlsnap.errors import (
 )
 from ci_mlsnap.flows.jenkins_run import RUN_ID, Rhythm, Watch, error_of, run
 from ci_mlsnap.training.signals import StopSignal
+from tests.jenkins_server.conftest import Command
 from tests.jenkins_server.jobs import BRANCHES, add
-from tests.jenkins_server.lookalike import API_TOKEN, USER, JenkinsLookAlike
+from tests.jenkins_server.lookalike import API_TOKEN, JenkinsLookAlike
 from tests.jenkins_server.state import Script
 
 SHA = "ab" * 20
@@ -243,27 +242,17 @@ def test_a_signal_takes_a_waiting_build_out_of_the_queue(
 # -- the command ---------------------------------------------------------------------------------------
 
 
-def mlsnap(lookalike: JenkinsLookAlike, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    given = {"MLSNAP__JENKINS__URL": lookalike.url, "MLSNAP_JENKINS_USER": USER, "MLSNAP_JENKINS_TOKEN": API_TOKEN}
-    command = (sys.executable, "-m", "ci_mlsnap", "jenkins", *arguments)
-    return subprocess.run(
-        command, env=os.environ | given | environment, capture_output=True, text=True, check=False, timeout=60
-    )
-
-
-def test_the_command_shows_the_log_and_has_the_builds_code(lookalike: JenkinsLookAlike) -> None:
+def test_the_command_shows_the_log_and_has_the_builds_code(mlsnap: Command, lookalike: JenkinsLookAlike) -> None:
     parts = (b"::set-output name=a::b\r\n\x1b[8mha:secret\x1b[0m\r\n",)
     add(lookalike, "ml/digits", ["MLSNAP_SHA", "EPOCHS", RUN_ID], Script(waits=0, parts=parts, result="UNSTABLE"))
     said = mlsnap(
-        lookalike,
         "run",
         "ml/digits",
         "--sha",
         SHA,
         "-p",
         "EPOCHS=2=3",
-        GITHUB_ACTIONS="true",
-        GITHUB_EVENT_NAME="push",
+        env={"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push"},
     )
     assert said.returncode == 12, said.stderr
     fence, *log, end = said.stdout.splitlines()
@@ -276,9 +265,9 @@ def test_the_command_shows_the_log_and_has_the_builds_code(lookalike: JenkinsLoo
     assert API_TOKEN not in said.stdout + said.stderr
 
 
-def test_with_json_the_facts_are_alone_on_stdout(lookalike: JenkinsLookAlike) -> None:
+def test_with_json_the_facts_are_alone_on_stdout(mlsnap: Command, lookalike: JenkinsLookAlike) -> None:
     add(lookalike, script=Script(waits=0))
-    said = mlsnap(lookalike, "run", "digits", "--json")
+    said = mlsnap("run", "digits", "--json")
     assert said.returncode == 0, said.stderr
     facts = json.loads(said.stdout)
     assert (facts["job"], facts["number"], facts["result"]) == ("digits", 1, "SUCCESS")
@@ -290,9 +279,9 @@ def test_with_json_the_facts_are_alone_on_stdout(lookalike: JenkinsLookAlike) ->
     [("MLSNAP__JENKINS__URL", "jenkins.url"), ("MLSNAP_JENKINS_TOKEN", "MLSNAP_JENKINS_TOKEN")],
 )
 def test_what_is_missing_is_named_and_nothing_is_sent(
-    lookalike: JenkinsLookAlike, missing: str, named: str
+    mlsnap: Command, lookalike: JenkinsLookAlike, missing: str, named: str
 ) -> None:
-    said = mlsnap(lookalike, "run", "digits", **{missing: ""})
+    said = mlsnap("run", "digits", env={missing: ""})
     assert said.returncode == 2
     assert "error[config-invalid]" in said.stderr
     assert named in said.stderr
