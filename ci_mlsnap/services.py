@@ -33,7 +33,7 @@ from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.names import label_from
 from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.domain.plan import Plan, VolumePlan
-from ci_mlsnap.errors import ConfigInvalid, NotARepository
+from ci_mlsnap.errors import ConfigInvalid, NotARepository, UsageError
 from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
 from ci_mlsnap.flows.run_report import RunReport
 from ci_mlsnap.git.repository import GitRepository
@@ -64,6 +64,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str]
     ephemeral: bool = False
     moved: bool = False
+    insecure: bool = False
     log: TextIO | None = None
 
 
@@ -332,7 +333,7 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, setti
         place, store = Path(it.path), Path(it.store)
         given: dict[str, Any] = {"ephemeral": site.ephemeral, "environ": site.environ}
         if it.driver == "ontap":
-            given |= {"native": it.native, "endpoint": _endpoint(site.environ, ontap), "moved": site.moved}
+            given |= {"native": it.native, "endpoint": _endpoint(site, build, ontap), "moved": site.moved}
             lock, label = settings.snapshot_lock, ontap.snapmirror_label
             by_server = ontap.readback == "server"
             given |= {"wishes": Wishes(clones=ontap.clones, lock=lock, label=label, by_server=by_server)}
@@ -365,18 +366,24 @@ def _reporting(hands: Hands, settings: Settings, folder: Path) -> Hands:
     return msgspec.structs.replace(hands, report=RunReport(resolved(settings.report.output, folder)))
 
 
-def _endpoint(environ: Mapping[str, str], ontap: OntapSettings) -> Endpoint | None:
+def _endpoint(site: Site, build: Build, ontap: OntapSettings) -> Endpoint | None:
     """Put the cluster's address and its one credential together; None where the operator gives either not.
 
-    Raises `ConfigInvalid` for two credentials.
+    Raises `ConfigInvalid` for two credentials, `UsageError` for `insecure` in a CI.
     """
-    password, token = environ.get(PASSWORD, ""), environ.get(TOKEN, "")
+    if site.insecure and (build.name or site.environ.get("CI")):
+        raise UsageError(
+            "--insecure is for trying things out by hand, and this is a CI",
+            safe="nothing was sent",
+            hint="set ontap.fingerprint, or ontap.ca: docs/ontap.md says how to find the certificate's",
+        )
+    password, token = site.environ.get(PASSWORD, ""), site.environ.get(TOKEN, "")
     if not ontap.host or not (password or token or ontap.certificate):
         return None
     with suppress(OSError):  # as for the forge's token
         forbid_reading_this_process()
     login = {key: getattr(ontap, key) for key in _LOGIN}
-    return Endpoint(password=password, token=token, **login)
+    return Endpoint(password=password, token=token, insecure=site.insecure, **login)
 
 
 def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:

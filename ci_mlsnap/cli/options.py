@@ -52,12 +52,17 @@ def site_of(ctx: click.Context, *, ephemeral: bool = False, moved: bool = False)
     from ci_mlsnap.cli.printing import Lines
     from ci_mlsnap.services import Site
 
+    insecure = bool(ctx.obj.get("insecure"))
+    if insecure:
+        text = "mlsnap: --insecure: no certificate is checked, so whoever is in between can have the login"
+        click.echo(text, err=True)
     return Site(
         progress_for=Lines,
         project=ctx.obj["project"] or "",
         environ=os.environ,
         ephemeral=ephemeral,
         moved=moved,
+        insecure=insecure,
         log=sys.stderr if ctx.params.get("as_json") else sys.stdout,
     )
 

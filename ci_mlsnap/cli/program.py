@@ -52,13 +52,16 @@ class LazyGroup(click.Group):
     type=click.Path(exists=True, file_okay=False),
     help="The folder whose mlsnap.toml is meant. Default: the nearest one upwards.",
 )
+@click.option(
+    "--insecure", is_flag=True, help="Take any certificate of an ONTAP cluster, to try things out. Not in a CI."
+)
 @click.pass_context
-def program(ctx: click.Context, verbose: bool, project: str | None) -> None:
+def program(ctx: click.Context, verbose: bool, project: str | None, insecure: bool) -> None:
     """Every commit carries its model: train on push, snapshot under the commit SHA, link it from a status."""
     from ci_mlsnap.cli.printing import colour
 
     ctx.color = colour()
-    ctx.obj = {"verbose": verbose, "project": project}
+    ctx.obj = {"verbose": verbose, "project": project, "insecure": insecure}
 
 
 def run_program(arguments: Sequence[str]) -> int:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import requests
+import urllib3
 from netapp_ontap.host_connection import HostConnection
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.exceptions import InsecureRequestWarning, NameResolutionError, NewConnectionError
 
 from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.errors import ConfigInvalid, StorageUnreachable, StorageUntrusted
@@ -36,7 +37,7 @@ class _OurTrust(HTTPAdapter):
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._pin = endpoint.pin
-        self._verify: bool | str = False if self._pin else (endpoint.ca or True)
+        self._verify: bool | str = False if self._pin or endpoint.insecure else (endpoint.ca or True)
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *sizes: Any, **settings: Any) -> None:
@@ -74,6 +75,8 @@ class Connection:
         self._session.trust_env = False
         self._session.adapters.clear()
         self._session.mount(self._origin, _OurTrust(endpoint))
+        if endpoint.insecure:  # which the person who asked for it was told once, and not at each request
+            urllib3.disable_warnings(InsecureRequestWarning)
 
     def send(self, method: str, path: str, *, query: Mapping[str, str], body: Json | None = None) -> Reply:
         """Send one request, once.

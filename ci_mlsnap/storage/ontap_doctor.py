@@ -93,6 +93,14 @@ class _Examination:
         except OSError as error:
             yield Finding(topic="certificate", state="note", text=f"it cannot be looked at: {error.strerror}")
             return
+        if endpoint.insecure:
+            yield Finding(
+                topic="certificate",
+                state="note",
+                text=f"it was not looked at (--insecure); its SHA-256 is {found.fingerprint}",
+                hint="ask the cluster's administrator whether that is theirs, then set ontap.fingerprint to it",
+            )
+            return
         pinned = bool(endpoint.pin)
         if pinned and found.fingerprint != endpoint.pin:
             yield Finding(

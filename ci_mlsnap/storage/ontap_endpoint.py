@@ -22,7 +22,7 @@ class Endpoint:
 
     The credential is a user with a password, a token, or a client's certificate with its key. `ca` is a file of
     authorities; `fingerprint` is the SHA-256 of the very certificate, in hex, which then needs neither authority
-    nor name. Secrets are in no text that this value gives of itself.
+    nor name; `insecure` takes any certificate. Secrets are in no text that this value gives of itself.
     """
 
     host: str
@@ -35,6 +35,7 @@ class Endpoint:
     key: str = ""
     ca: str = ""
     fingerprint: str = ""
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         given = [bool(self.user and self.password), bool(self.token), bool(self.certificate and self.key)]
@@ -46,6 +47,12 @@ class Endpoint:
             )
         if self.ca and self.fingerprint:
             raise ConfigInvalid("ontap.ca and ontap.fingerprint are both set", hint="keep one of the two")
+        if self.insecure and (self.ca or self.fingerprint):
+            raise ConfigInvalid(
+                "ontap.ca or ontap.fingerprint is set, and --insecure is given",
+                safe="nothing was sent",
+                hint="leave --insecure out: what is set tells the cluster from others",
+            )
 
     @property
     def pin(self) -> str:

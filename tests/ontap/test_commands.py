@@ -107,6 +107,18 @@ def test_two_credentials_are_refused_before_anything_is_sent(emulator: Emulator,
     assert emulator.exchanges == []
 
 
+def test_an_insecure_command_says_so_and_is_refused_in_a_ci(emulator: Emulator, place: Place) -> None:
+    unpinned = {"MLSNAP__ONTAP__FINGERPRINT": ""}
+    said = place.mlsnap("--insecure", "doctor", env=unpinned)
+    assert said.stderr.count("no certificate is checked") == 1
+    assert "Warning" not in said.stderr
+    assert emulator.own.fingerprint in said.stdout
+    before = len(emulator.exchanges)
+    refused = place.refused("usage", 2, "--insecure", "status", env={**unpinned, "CI": "true"})
+    assert "ontap.fingerprint" in refused.text
+    assert len(emulator.exchanges) == before
+
+
 @pytest.mark.parametrize(
     ("changes", "slug"),
     [

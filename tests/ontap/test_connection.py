@@ -78,6 +78,21 @@ def test_an_authoritys_file_that_is_not_there_is_a_wrong_setting(emulator: Emula
         names(endpoint_of(emulator, fingerprint="", ca="/nowhere/ca.pem"))
 
 
+def test_python_cannot_be_told_to_trust_every_certificate(
+    emulator: Emulator, models: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHTTPSVERIFY", "0")
+    with pytest.raises(StorageUntrusted):
+        names(endpoint_of(emulator, fingerprint=""))
+    assert emulator.exchanges == []
+
+
+def test_only_who_asks_for_it_takes_any_certificate(emulator: Emulator, models: Volume) -> None:
+    assert names(endpoint_of(emulator, fingerprint="", insecure=True)) == ["models"]
+    with pytest.raises(ConfigInvalid, match="--insecure"):
+        endpoint_of(emulator, insecure=True)
+
+
 # -- the login -----------------------------------------------------------------------------------------
 
 
