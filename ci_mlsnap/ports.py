@@ -155,6 +155,19 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @runtime_checkable
+class SealsTogether(Protocol):
+    """A driver whose storage can make the snapshots of several volumes at one instant."""
+
+    def snapshot_together(
+        self, others: Sequence[Driver], manifests: Sequence[Manifest], markers: Sequence[Marker]
+    ) -> bool:
+        """Have that done for this volume and the others, where it can be; tell whether it was.
+
+        All are frozen. Each is sealed as always then, which finds its snapshot or makes one. Raises as `Driver.seal`.
+        """
+
+
+@runtime_checkable
 class StorageClones(Protocol):
     """A driver some of whose clones are the storage's own things, which people see there and remove there."""
 

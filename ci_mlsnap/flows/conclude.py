@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -44,6 +45,7 @@ from ci_mlsnap.flows.sealing import Taken
 from ci_mlsnap.flows.settle import require_settled
 from ci_mlsnap.flows.workspace import Tree, model_of, places, trees
 from ci_mlsnap.ports import Driver, Step
+from ci_mlsnap.state import known_models
 from ci_mlsnap.state.journal import Run
 from ci_mlsnap.state.sequences import next_sequence
 from ci_mlsnap.training.metrics import find_metrics
@@ -116,16 +118,16 @@ def _version(hands: Hands, driver: Driver, run: Run) -> Record:
     verdict = judge(plan.gates, metrics.scalars, plan.baseline_metrics)
     _say_verdict(hands, plan, metrics, verdict)
     clock.lap("freeze")
-    models = _models(hands, plan, taken)
+    models = _models(hands, driver, plan, taken)
     clock.lap(STEP)
     made = sealing.manifests(taken, _header(hands, driver, run, metrics, verdict))
-    _publish(driver, run, taken, made)
+    at_once = _publish(driver, run, taken, made)
     clock.lap("seal")
     driver.read_back(SnapshotName.parse(plan.name))
     run.note("read-back")
     clock.lap("read back")
     volume, *others = _volume_records(where, SnapshotName.parse(plan.name), taken, clock)
-    hands.progress.step(_snapshot_step(plan, (volume, *others)))
+    hands.progress.step(_snapshot_step(plan, (volume, *others), at_once=at_once))
     record = _record(hands, run, made[0].header, metrics, volume, clock.steps)
     return msgspec.structs.replace(record, receipts=receipts, others=tuple(others), models=models)
 
@@ -218,15 +220,19 @@ def _freeze(hands: Hands, driver: Driver, run: Run, where: Sequence[Tree]) -> li
     return taken
 
 
-def _models(hands: Hands, plan: Plan, taken: Sequence[Taken]) -> tuple[ModelFile, ...]:
+def _models(hands: Hands, driver: Driver, plan: Plan, taken: Sequence[Taken]) -> tuple[ModelFile, ...]:
     """Say what the model files are. Raises `FormatRefused`."""
     where = [Place(volume=it.volume, root=it.frozen.path, entries=it.frozen.inventory.entries) for it in taken]
-    found = model_files(where, allowed=plan.formats)
-    for file in found[:_MODELS_TOLD]:
+    known = known_models.read(driver.state_folder())
+    looked = model_files(where, allowed=plan.formats, known=known)
+    if looked.known != known:
+        with suppress(MlsnapError):  # it can be found out again
+            known_models.write(driver.state_folder(), looked.known)
+    for file in looked.files[:_MODELS_TOLD]:
         hands.progress.step(
             Step(name="model", state="ok", text=f"{one_line(file.path)}: {told_model(file.model)}")
         )
-    return kept(found)
+    return kept(looked.files)
 
 
 def _header(hands: Hands, driver: Driver, run: Run, metrics: Metrics, verdict: Verdict) -> ManifestHeader:
@@ -261,12 +267,14 @@ def _header(hands: Hands, driver: Driver, run: Run, metrics: Metrics, verdict: V
     )
 
 
-def _publish(driver: Driver, run: Run, taken: Sequence[Taken], made: Sequence[Manifest]) -> None:
+def _publish(driver: Driver, run: Run, taken: Sequence[Taken], made: Sequence[Manifest]) -> bool:
+    """Publish the version; tell whether all its snapshots are of one instant."""
     marker = sealing.marker_of(made[0])
     run.note("sealing", digest=marker.digest)
     leases.check(driver, run)
-    sealing.seal(taken, made, marker)
+    at_once = sealing.seal(taken, made, marker)
     run.note("published", digest=marker.digest)
+    return at_once
 
 
 def _volume_records(
@@ -333,9 +341,10 @@ def _say_verdict(hands: Hands, plan: Plan, metrics: Metrics, verdict: Verdict) -
         hands.progress.step(Step(name="gate", state="ok" if finding.good else "missed", text=finding.text))
 
 
-def _snapshot_step(plan: Plan, volumes: Sequence[VolumeRecord]) -> Step:
+def _snapshot_step(plan: Plan, volumes: Sequence[VolumeRecord], *, at_once: bool) -> Step:
     held = f"{counted(sum(it.files for it in volumes), 'file')}, {size(sum(it.bytes for it in volumes))}"
-    where = f" in {len(volumes)} volumes" if len(volumes) > 1 else ""
+    instant = "at one instant" if at_once else "one after the other, not at one instant"
+    where = f" in {len(volumes)} volumes, {instant}" if len(volumes) > 1 else ""
     ways = " and ".join(dict.fromkeys(it.way for it in volumes))
     how = f"({ways}, {size(sum(it.copied_bytes for it in volumes))} written anew)"
     short = SnapshotName.parse(plan.name).short

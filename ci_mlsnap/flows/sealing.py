@@ -10,7 +10,7 @@ import msgspec
 from ci_mlsnap.domain.manifest import Manifest, ManifestHeader, digest_of, encode
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.errors import IntegrityDamage
-from ci_mlsnap.ports import Driver, Frozen
+from ci_mlsnap.ports import Driver, Frozen, SealsTogether
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,14 +47,20 @@ def marker_of(manifest: Manifest) -> Marker:
     return Marker(project=header.project, model=header.model, name=SnapshotName.parse(header.name), digest=digest)
 
 
-def seal(taken: Sequence[Taken], made: Sequence[Manifest], marker: Marker) -> None:
+def seal(taken: Sequence[Taken], made: Sequence[Manifest], marker: Marker) -> bool:
     """Publish the snapshots of a version; `marker` is that of the first volume, whose snapshot makes it one.
 
-    Doing it again with the same manifests adds what is missing. Raises as `Driver.seal` does.
+    Tell whether all were made at one instant. Doing it again with the same manifests adds what is missing. Raises
+    as `Driver.seal` does.
     """
+    first, others = taken[0].driver, [it.driver for it in taken[1:]]
+    at_once = not others
+    if others and isinstance(first, SealsTogether):
+        at_once = first.snapshot_together(others, made, [marker_of(manifest) for manifest in made])
     for it, manifest in list(zip(taken, made, strict=True))[:0:-1]:
         it.driver.seal(it.frozen, manifest, marker_of(manifest))
-    taken[0].driver.seal(taken[0].frozen, made[0], marker)
+    first.seal(taken[0].frozen, made[0], marker)
+    return at_once
 
 
 def remove_leftovers(driver: Driver) -> None:

@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ci_mlsnap.domain.holds import is_lasting
 from ci_mlsnap.domain.manifest import Manifest, ManifestHeader
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.errors import StorageFailed, VolumeRefused
-from ci_mlsnap.ports import Capabilities, DataSeen, Finding, Frozen, Member, Probe, Rebuilt, Restored, Snapshot
+from ci_mlsnap.ports import (
+    Capabilities,
+    DataSeen,
+    Driver,
+    Finding,
+    Frozen,
+    Member,
+    Probe,
+    Rebuilt,
+    Restored,
+    Snapshot,
+)
 from ci_mlsnap.storage.ontap_api import OntapApi
 from ci_mlsnap.storage.ontap_endpoint import NO_WISHES, Endpoint, Wishes
 from ci_mlsnap.storage.ontap_file_clones import LARGE
@@ -23,6 +34,9 @@ from ci_mlsnap.storage.ontap_restoring import OntapRestoring, not_the_volume
 from ci_mlsnap.storage.ontap_reverting import OntapReverting
 from ci_mlsnap.storage.ontap_sealing import RACY_SECONDS, Sealing
 from ci_mlsnap.storage.ontap_trash import OntapTrash
+
+if TYPE_CHECKING:
+    from ci_mlsnap.storage.ontap_group import Part
 
 
 class OntapDriver:
@@ -150,6 +164,24 @@ class OntapDriver:
     def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
         """See `Driver.seal`; raises `LateWriter` when the tree was written to since it was frozen."""
         return self._sealing.seal(frozen, manifest, marker)
+
+    def snapshot_together(
+        self, others: Sequence[Driver], manifests: Sequence[Manifest], markers: Sequence[Marker]
+    ) -> bool:
+        """See `SealsTogether.snapshot_together`: by a consistency group that holds exactly these volumes."""
+        from ci_mlsnap.storage.ontap_group import snapshot_together  # for models of several volumes
+
+        drivers = [driver for driver in (self, *others) if isinstance(driver, OntapDriver)]
+        parts = [
+            it.part_of(manifest, marker) for it, manifest, marker in zip(drivers, manifests, markers, strict=False)
+        ]
+        return len(parts) == len(markers) and snapshot_together(parts)
+
+    def part_of(self, manifest: Manifest, marker: Marker) -> Part:
+        """Give what is to be sealed of this volume together with others."""
+        from ci_mlsnap.storage.ontap_group import Part
+
+        return Part(home=self._home, sealing=self._sealing, manifest=manifest, marker=marker)
 
     @property
     def _sealing(self) -> Sealing:

@@ -146,9 +146,11 @@ class OntapApi(Requests):
 
     def groups(self) -> list[NativeGroup]:
         """Give the SVM's consistency groups. Raises `Absent` where the release knows of none."""
-        query = {"fields": "volumes.uuid"} | ({"svm.name": self.endpoint.svm} if self.endpoint.svm else {})
+        query = {"fields": "volumes"} | ({"svm.name": self.endpoint.svm} if self.endpoint.svm else {})
         found = self.records(_GROUPS, query, "the consistency groups cannot be listed")
-        return [NativeGroup(uuid=str(it.get("uuid", "")), volumes=frozenset(_uuids(it, "volumes"))) for it in found]
+        return [
+            NativeGroup(uuid=str(it.get("uuid", "")), volumes=frozenset(_uuids(it, "volumes"))) for it in found
+        ]
 
     def group_snapshot(self, group: str, name: str) -> GroupSnapshot | None:
         """Look a group's snapshot up by its name; None when there is none."""

@@ -73,18 +73,28 @@ class Sealing:
 
     def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
         """See `Driver.seal`."""
-        self._require_belonging(manifest, marker)
+        self.require_belonging(manifest, marker)
         with self._store.locked():
-            found, record = self.shelf.known(marker), FrozenRecord(lines={})
+            found = self.shelf.known(marker)
+            record = self._remembered(frozen, needed=found is None)
             if found is None:
-                record = self._store.frozen(frozen.token)
-                found = self.shelf.make(marker, self._put_manifest(manifest), manifest.header.sequence)
+                found = self.shelf.make(marker, self.put_manifest(manifest), manifest.header.sequence)
         if found.name not in self.shelf.ledger.read().seen:  # or who made it did not come to look at it
             self._require_as_frozen(found, record, manifest)
         self._store.forget_frozen(frozen.token)
         return found
 
-    def _require_belonging(self, manifest: Manifest, marker: Marker) -> None:
+    def _remembered(self, frozen: Frozen, *, needed: bool) -> FrozenRecord:
+        """Give what was seen when the tree was frozen. What was made already may do without: it is read then."""
+        try:
+            return self._store.frozen(frozen.token)
+        except StorageFailed:
+            if needed:
+                raise
+            return FrozenRecord(lines={})
+
+    def require_belonging(self, manifest: Manifest, marker: Marker) -> None:
+        """Refuse a manifest of another volume, or a marker of another manifest. Raises `IntegrityDamage`."""
         header = manifest.header
         if header.name != str(marker.name) or header.volume_id != self.volume_id:
             raise IntegrityDamage(f"the manifest of {marker.name} names another snapshot or volume")
@@ -108,7 +118,7 @@ class Sealing:
             + (f"; the snapshot can be deleted: `volume snapshot delete -snapshot {made.name}`" if left else ""),
         )
 
-    def _put_manifest(self, manifest: Manifest) -> tuple[int, ...]:
+    def put_manifest(self, manifest: Manifest) -> tuple[int, ...]:
         """Put the manifest into the live tree, so that the storage has it; give the file's facts."""
         require_id(self._store, self.volume_id)
         place = self._live / MANIFEST_PATH

@@ -29,6 +29,7 @@ from ci_mlsnap.ports import (
     Probe,
     Rebuilt,
     Restored,
+    SealsTogether,
     Snapshot,
 )
 
@@ -244,6 +245,13 @@ class Together:
     def seal(self, frozen: Frozen, manifest: Manifest, marker: Marker) -> Snapshot:
         """See `Driver.seal`; the others are sealed before."""
         return self._first.seal(frozen, manifest, marker)
+
+    def snapshot_together(
+        self, others: Sequence[Driver], manifests: Sequence[Manifest], markers: Sequence[Marker]
+    ) -> bool:
+        """See `SealsTogether.snapshot_together`: if the first volume's driver can."""
+        first = self._first
+        return isinstance(first, SealsTogether) and first.snapshot_together(others, manifests, markers)
 
     def restore(
         self,
