@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,8 @@ _LOOKED_AT = 100
 _KEPT_AT_MOST = 50
 _TENSORS_AT_MOST = 1000
 """In a record, of all files together."""
+_TENSORS_KNOWN = 100
+"""Of one file; what has more is looked at again."""
 _HEAD = 4096
 _CALLS = re.compile(rb"[ci][^\W\d][\w.]*\n[^\W\d][\w.]*\n")
 """What a pickle that is text must have to run anything: something to import."""
@@ -38,24 +40,36 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     entries: Sequence[Entry]
 
 
-def model_files(places: Sequence[Place], *, allowed: tuple[str, ...] = ()) -> tuple[ModelFile, ...]:
-    """Give the model files of a version with their facts, by path.
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """The model files by path; and of all files that were looked at, what is to be known of them by digest."""
 
-    Without a policy the largest files are looked at; what is no model is left out, and what cannot be read is
-    said. With one, all are. Raises `FormatRefused` for the first file that the policy does not allow.
+    files: tuple[ModelFile, ...]
+    known: Mapping[str, Model]
+
+
+def model_files(
+    places: Sequence[Place], *, allowed: tuple[str, ...] = (), known: Mapping[str, Model] | None = None
+) -> Looked:
+    """Look at the model files of a version.
+
+    Without a policy these are the largest files; what is no model is left out, and what cannot be read is said.
+    What is `known` by its digest is not read again. With a policy all files are read. Raises `FormatRefused` for
+    the first file that it does not allow.
     """
     found: list[ModelFile] = []
+    facts: dict[str, Model] = {}
+    before = {} if allowed else known or {}
     with Reader() as reader:
         for place, entry in _wanted(places, everything=bool(allowed)):
-            model = _read(reader, place, entry, everything=bool(allowed))
-            if model is None:
-                continue
+            model = before.get(entry.sha256) or _read(reader, place, entry, everything=bool(allowed))
+            if _is_whole(model) and len(facts) < _LOOKED_AT:
+                facts[entry.sha256] = model
             file = _file(place, entry, model)
             if why := refusal(model, allowed):
                 raise _refused(file, why, allowed)
             if model.format not in NO_MODELS and (model.format != "other" or model.problem):
                 found.append(file)
-    return tuple(sorted(found, key=lambda it: (it.volume, it.path)))
+    return Looked(files=tuple(sorted(found, key=lambda it: (it.volume, it.path))), known=facts)
 
 
 def models_of(parts: Sequence[Part], version: Version, record: Record | None) -> tuple[ModelFile, ...]:
@@ -83,7 +97,7 @@ def read_again(
         )
         for part in parts
     ]
-    return model_files(places)
+    return model_files(places).files
 
 
 def kept(files: Sequence[ModelFile]) -> tuple[ModelFile, ...]:
@@ -108,8 +122,13 @@ def _wanted(places: Sequence[Place], *, everything: bool) -> Iterator[tuple[Plac
     yield from files if everything else files[:_LOOKED_AT]
 
 
-def _read(reader: Reader, place: Place, entry: Entry, *, everything: bool) -> Model | None:
-    """Read one file; None for a text that can be no model. Raises nothing for any file."""
+def _is_whole(model: Model) -> bool:
+    """Tell whether the facts are all that there are to a file, and few enough to be kept."""
+    return not model.problem and model.tensor_count == len(model.tensors) <= _TENSORS_KNOWN
+
+
+def _read(reader: Reader, place: Place, entry: Entry, *, everything: bool) -> Model:
+    """Read one file. Raises nothing for any."""
     try:
         file = open_beneath(place.root, entry.path)
     except OSError as error:
@@ -118,7 +137,7 @@ def _read(reader: Reader, place: Place, entry: Entry, *, everything: bool) -> Mo
         if os.fstat(file).st_size != entry.size:
             return Model(format="other", problem="it is not what the manifest says")
         if not everything and _is_plain_text(os.pread(file, _HEAD, 0)):
-            return None
+            return Model(format="text", runs_code="no", why="a text")
         return reader.read(file)
     except OSError as error:
         return Model(format="other", problem=error.strerror or "it cannot be read")

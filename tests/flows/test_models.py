@@ -149,3 +149,17 @@ def test_no_command_wakes_a_canary(place: Place, tmp_path: Path) -> None:
     for command in (("show",), ("show", "--json"), ("diff", "HEAD~1", "HEAD"), ("log",), ("verify",)):
         place.mlsnap(*command)
     assert not nest.exists()
+
+
+def test_an_unchanged_file_is_not_read_again_unless_there_is_a_policy(place: Place) -> None:
+    trains(place, model=safetensors(a=(3, 4)), other=b"\x00one")
+    place.mlsnap("run", env=QUIET)
+    known = place.store / "state" / "known-models.json"
+    # Told from what is read by a mark that no file has.
+    known.write_text(known.read_text().replace('"numbers and names alone"', '"remembered"'))
+    trains(place, model=safetensors(a=(3, 4)), other=b"\x00two")
+    place.mlsnap("run", env=QUIET)
+    assert place.mlsnap("show", "--json").facts["models"][0]["model"]["why"] == "remembered"
+    trains(place, '["safetensors", "other"]', model=safetensors(a=(3, 4)), other=b"\x00three")
+    place.mlsnap("run", env=QUIET)
+    assert place.mlsnap("show", "--json").facts["models"][0]["model"]["why"] == "numbers and names alone"

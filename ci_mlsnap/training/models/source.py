@@ -88,6 +88,8 @@ class Source:
         return True
 
     def _taken(self, count: int, *, line: bool) -> bytes:
+        if not count:
+            return b""
         self._file.seek(self._start + self._place)
         data = self._file.readline(count) if line else self._file.read(count)
         self.allowance.take(len(data))
