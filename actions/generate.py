@@ -150,6 +150,13 @@ ACTIONS = (
         outputs=SETUP_OUTPUTS,
     ),
     Action(
+        folder="actions/report",
+        name="mlsnap: report",
+        text="Send statuses and comments that wait; with roll-up, post one status for all models of the commit",
+        steps=(Step(command="publish"),),
+        outputs=SETUP_OUTPUTS,
+    ),
+    Action(
         folder="actions/prune",
         name="mlsnap: prune",
         text="Remove the versions that no retention rule keeps",

@@ -21,7 +21,7 @@ STARTING = ("run", "begin")
 """The commands that plan a run."""
 PHASES = (*STARTING, "conclude", "finish")
 """The commands of a run that speak to forge and storage. `train` is none of them: it gets nothing but the plan."""
-LOOKING = ("restore", "diff", "promote", "prune")
+LOOKING = ("restore", "diff", "promote", "prune", "publish")
 """The commands on versions that are there."""
 PLANNING = (*STARTING, *LOOKING)
 """The commands that read the settings of a project; `conclude` and `finish` act on the plan."""
@@ -104,7 +104,7 @@ INPUTS: tuple[Input, ...] = (
     Input(
         name="project",
         option=PROJECT,
-        commands=(*STARTING, *LOOKING, "publish"),
+        commands=PLANNING,
         text="The folder of the `mlsnap.toml` that is meant, in a repository with several.",
     ),
     Input(name="metrics", key="metrics.file", commands=STARTING, text="The file with the metrics of training."),
@@ -126,6 +126,24 @@ INPUTS: tuple[Input, ...] = (
         key="on_fork",
         commands=STARTING,
         text="What to do for a fork or Dependabot, which get no secrets: `skip` or `fail`.",
+    ),
+    Input(
+        name="comment",
+        key="forge.comment",
+        commands=PLANNING,
+        text="Whether a pull request gets a comment for each model: `true`, `false` or `on-change`.",
+    ),
+    Input(
+        name="gate-statuses",
+        key="forge.gate_statuses",
+        commands=PLANNING,
+        text="`true` gives each gate a commit status of its own, `mlsnap/<model>/<metric>`.",
+    ),
+    Input(
+        name="report",
+        key="report.output",
+        commands=PHASES,
+        text="A folder for the report of each run: pages, JSON, Markdown, JUnit.",
     ),
     Input(
         name="sha",
@@ -209,6 +227,13 @@ INPUTS: tuple[Input, ...] = (
     Input(name="after", option="B", parameter="after", commands=("diff",), text="The version that is compared."),
     Input(name="channel", option="CHANNEL", commands=("promote",), text="The channel, such as `production`."),
     Input(name="reason", option="--reason", commands=("promote",), text="Why; it is written to the ledger."),
+    Input(
+        name="roll-up",
+        option="--roll-up",
+        flag=True,
+        commands=("publish",),
+        text="`true` posts `mlsnap`, one status for all models of the commit.",
+    ),
     Input(
         name="token",
         variable="MLSNAP_GITHUB_TOKEN",

@@ -119,6 +119,7 @@ def test_zizmor_finds_nothing() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARN" not in done.stdout + done.stderr
 
 
 def test_actionlint_finds_nothing_in_our_workflows() -> None:

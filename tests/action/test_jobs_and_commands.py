@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.action.conftest import COMMON, TOKEN, Workplace
+from tests.action.conftest import COMMON, REPOSITORY, TOKEN, Workplace
 from tests.action.test_one_job import LOOKS_AROUND, TRAIN, require_outputs
 
 Make = Callable[..., Workplace]
@@ -55,6 +55,16 @@ jobs:
         env:
           OUTPUTS: ${{{{ toJSON(steps.mlsnap.outputs) }}}}
         run: printf '%s' "$OUTPUTS" > "FOLDER/outputs.json"
+  report:
+    needs: conclude
+    if: ${{{{ !cancelled() }}}}
+    runs-on: self-hosted
+    steps:
+      - uses: actions/checkout@v6
+      - uses: org/mlsnap-action/actions/report@v1
+        with:
+          roll-up: true
+{COMMON}
 """
 
 PREPARED = "          install: skip\n          python-path: PYTHON\n          volume: VOLUME\n"
@@ -96,14 +106,15 @@ def test_training_may_be_a_job_of_its_own_that_never_has_a_secret(workplace: Mak
     assert ran.code == 0, ran.log
     require_outputs(ran, "good")
     assert place.snapshots() == [sha]
-    assert place.states(sha) == ["pending", "success"]
+    assert place.states(sha) == ["pending", "success", "success"]
+    assert place.server.board.statuses(REPOSITORY, sha)[0]["context"] == "mlsnap"
     assert TOKEN not in (place.folder / "environment").read_text()
 
     failing = place.train_with("exit 3\n")
     ran = place.act()
     assert ran.code == 1
     require_outputs(ran, "failed")
-    assert place.states(failing) == ["pending", "failure"]
+    assert place.states(failing) == ["pending", "failure", "failure"]
 
 
 def test_restore_compare_promote_and_prune_are_steps_too(workplace: Make) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -11,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.action.conftest import ROOT
+from tests.action.conftest import ROOT, tool
 from tests.action.test_files import script, steps
+from tests.conftest import IN_CI, GitRepository, need
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,3 +169,32 @@ def test_an_environment_that_training_touched_is_run_by_no_step(tmp_path: Path, 
     refused = set_up(tmp_path, MLSNAP_SETUP_ENVIRONMENT=f"{seal} {python}")
     assert refused.code == 2
     assert "environment: it was changed" in refused.said
+
+
+def test_the_action_trains_on_itself_with_what_it_installs(tmp_path: Path) -> None:
+    """Run this repository's own workflow `selftest`: the whole set-up, from the registry, by hash."""
+    need(IN_CI, "takes half a minute and the package registry; CI does it")
+    repository = GitRepository(path=tmp_path / "itself")
+    shutil.copytree(
+        ROOT, repository.path, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache")
+    )
+    repository.git("init", "--quiet", "--initial-branch=main")
+    repository.git("remote", "add", "origin", "https://github.com/org/mlsnap-action.git")
+    sha = repository.commit("the action")
+    event = {"ref": "refs/heads/main", "after": sha, "repository": {"default_branch": "main"}}
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    done = subprocess.run(
+        (
+            *(tool("act"), "push", "--workflows", ".github/workflows/selftest.yml", "--action-offline-mode"),
+            *("--eventpath", str(tmp_path / "event.json"), "--platform", "ubuntu-24.04=-self-hosted"),
+        ),
+        cwd=repository.path,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"snapshot-name={sha}" in done.stdout
