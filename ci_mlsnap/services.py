@@ -393,12 +393,12 @@ def _announcer(environ: Mapping[str, str], settings: Settings) -> Announcer:
     # Whatever runs as this user from here on, training above all, could read the token in this process.
     with suppress(OSError):
         forbid_reading_this_process()
-    from ci_mlsnap.forge.github import LAST_WORDS, GitHub
+    from ci_mlsnap.forge.github import LAST_WORDS, GitHub, patience_with
 
     ca = Path(settings.forge.ca) if settings.forge.ca else None
     forge, hasty = (
         GitHub(token=token, api_url=settings.forge.url, ca=ca, patience=patience)
-        for patience in (None, LAST_WORDS)
+        for patience in (patience_with(settings.forge.pause), LAST_WORDS)
     )
     return Announcer(forge=forge, hasty=hasty)
 

@@ -507,6 +507,15 @@ KEYS: tuple[Key, ...] = (
         example='forge.repository = "acme/digits"',
     ),
     Key(
+        path=("forge", "pause"),
+        level=Level.OPERATOR,
+        kind=kinds.DURATION,
+        text="The least time between two writes to the forge, which GitHub asks for. An Enterprise Server without rate "
+        "limits needs none.",
+        default='"1s"',
+        example='forge.pause = "0s"',
+    ),
+    Key(
         path=("forge", "comment"),
         level=Level.REPOSITORY,
         kind=kinds.COMMENT,
@@ -523,6 +532,24 @@ KEYS: tuple[Key, ...] = (
         text="Whether each gate has a commit status of its own, `mlsnap/<model>/<metric>`, besides the model's.",
         default="false",
         example="forge.gate_statuses = true",
+    ),
+    Key(
+        path=("forge", "check_runs"),
+        level=Level.REPOSITORY,
+        kind=kinds.BOOLEAN,
+        text="Whether a run also leaves its report as a check run, `<model> report`. Only the token of an Action or "
+        "an App may do so; the job needs `checks: write`.",
+        default="false",
+        example="forge.check_runs = true",
+    ),
+    Key(
+        path=("forge", "deployments"),
+        level=Level.REPOSITORY,
+        kind=kinds.BOOLEAN,
+        text="Whether `mlsnap promote` makes a deployment to the environment of the channel's name. The token "
+        "needs `deployments: write`.",
+        default="false",
+        example="forge.deployments = true",
     ),
     Key(
         path=("jenkins", "url"),

@@ -54,13 +54,16 @@ class DataSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where statuses go, and what is told there besides the model's status. `ca` is the path of a certificate
-    bundle, empty for the system's."""
+    bundle, empty for the system's; `pause` in seconds."""
 
     url: str = "https://api.github.com"
     ca: str = ""
     repository: str = ""
+    pause: float = 1.0
     comment: CommentWish = "always"
     gate_statuses: bool = False
+    check_runs: bool = False
+    deployments: bool = False
 
 
 class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from ci_mlsnap.demo.commit_board import CommitBoard, Refusal, any_commit
 from ci_mlsnap.demo.conversations import Conversations
+from ci_mlsnap.demo.deliveries import Deliveries
 from ci_mlsnap.demo.faults import Fault, FaultScript, reset
 from ci_mlsnap.demo.routes import Access, Routes
 
@@ -56,7 +57,8 @@ class GitHubLookAlike:
     ) -> None:
         self.board = CommitBoard(repositories, knows)
         self.conversations = Conversations()
-        self._routes = Routes(self.board, self.conversations)
+        self.deliveries = Deliveries(self.board)
+        self._routes = Routes(self.board, self.conversations, self.deliveries)
         self.faults = FaultScript()
         self.received: list[Received] = []
         self.connections = 0

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ci_mlsnap.demo.commit_board import CommitBoard, Refusal
 from ci_mlsnap.demo.conversations import Conversations
+from ci_mlsnap.demo.deliveries import Deliveries
 
 Access = Literal["write", "read", "none"]
 FORBIDDEN = "Resource not accessible by integration"
@@ -31,9 +32,13 @@ class Call:
         """The repository that the path names."""
         return self.parts[0]
 
+    def text(self, name: str) -> str:
+        """Read a text of the query."""
+        return self.query.get(name, [""])[0]
+
     def number(self, name: str, default: int) -> int:
         """Read a number of the query."""
-        text = self.query.get(name, [""])[0]
+        text = self.text(name)
         return max(1, int(text)) if text.isdecimal() else default
 
     def page(self, items: list[Any]) -> list[Any]:
@@ -44,11 +49,12 @@ class Call:
 
 
 class Routes:
-    """The API: commits with their statuses on `board`, pull requests with their comments in `conversations`."""
+    """The API: commits with statuses, pull requests with comments, deployments and check runs."""
 
-    def __init__(self, board: CommitBoard, conversations: Conversations) -> None:
+    def __init__(self, board: CommitBoard, conversations: Conversations, deliveries: Deliveries) -> None:
         self.board = board
         self.conversations = conversations
+        self.deliveries = deliveries
 
     def answer(self, method: str, target: str, *, access: Access, bot: bool, body: str) -> tuple[int, object]:
         """Obey a request and give the answer's code and body. Raises `Refusal`."""
@@ -115,6 +121,37 @@ def _edit(api: Routes, call: Call) -> object:
     return api.conversations.edit(call.repository, int(call.parts[1]), call.body)
 
 
+def _deployments(api: Routes, call: Call) -> object:
+    found = api.deliveries.deployments(call.repository, call.text("sha"), call.text("environment"))
+    return call.page(found)
+
+
+def _deploy(api: Routes, call: Call) -> object:
+    return api.deliveries.deploy(call.repository, call.body)
+
+
+def _deployment_statuses(api: Routes, call: Call) -> object:
+    return call.page(api.deliveries.statuses(call.repository, int(call.parts[1])))
+
+
+def _deployed(api: Routes, call: Call) -> object:
+    return api.deliveries.post_status(call.repository, int(call.parts[1]), call.body)
+
+
+def _checks(api: Routes, call: Call) -> object:
+    return api.deliveries.checks(call.repository, call.parts[1], call.text("check_name"))
+
+
+def _check(api: Routes, call: Call) -> object:
+    if not call.bot:
+        raise Refusal(403, "You must authenticate via a GitHub App.")
+    return api.deliveries.check(call.repository, call.body)
+
+
+def _edit_check(api: Routes, call: Call) -> object:
+    return api.deliveries.edit_check(call.repository, int(call.parts[1]), call.body)
+
+
 _LOGIN = "ada"
 
 
@@ -147,5 +184,12 @@ _TABLE: tuple[tuple[str, re.Pattern[str], Callable[[Routes, Call], object]], ...
         ("GET", "/issues/([0-9]+)/comments", _comments),
         ("POST", "/issues/([0-9]+)/comments", _comment),
         ("PATCH", "/issues/comments/([0-9]+)", _edit),
+        ("GET", "/deployments", _deployments),
+        ("POST", "/deployments", _deploy),
+        ("GET", "/deployments/([0-9]+)/statuses", _deployment_statuses),
+        ("POST", "/deployments/([0-9]+)/statuses", _deployed),
+        ("GET", f"/commits/{_SHA}/check-runs", _checks),
+        ("POST", "/check-runs", _check),
+        ("PATCH", "/check-runs/([0-9]+)", _edit_check),
     )
 )

@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ci_mlsnap.domain.gates import Finding, Verdict
+from ci_mlsnap.domain.manifest import ManifestHeader
 from ci_mlsnap.domain.metrics import headline, shown
 from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.notices import Conclusion
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.domain.status import ROLL_UP, CommitStatus, State, cut, one_line, status
-from ci_mlsnap.domain.texts import change, counted, duration, size
+from ci_mlsnap.domain.texts import change, counted, size
 
 DIGEST_PREFIX = 12
 """How many hex digits of the manifest's digest the success text carries, for `verify` to hold against."""
@@ -99,6 +101,22 @@ def rolled_up(sha: str, found: Iterable[CommitStatus], target_url: str = "") -> 
     if waiting:
         return status(sha, ROLL_UP, "pending", f"{len(waiting)} of {of} to come: {', '.join(waiting)}", target_url)
     return status(sha, ROLL_UP, "success", f"{of}: {', '.join(sorted(states))}", target_url)
+
+
+def conclusion_of(record: Record) -> Conclusion:
+    """Say how a check run of this record ends."""
+    if record.outcome in ("good", "reused"):
+        return "success" if record.verdict is None or record.verdict.good else "failure"
+    if record.outcome == "cancelled":
+        return "cancelled"
+    return "neutral" if record.outcome == "nothing" else "failure"
+
+
+def live_text(header: ManifestHeader, why: str) -> str:
+    """Say in a deployment's line which version became live, and why."""
+    name = headline(header.metrics, tuple(gate.metric for gate in header.gates))
+    value = f": {cut(one_line(name), 30)} {shown(header.metrics[name])}" if name is not None else ""
+    return cut(one_line(f"{header.model} {_short(header.name)}{value}" + (f"; {why}" if why else "")), 140)
 
 
 def has_news(record: Record) -> bool:
@@ -189,8 +207,7 @@ def _reused(plan: Plan, record: Record) -> CommitStatus:
 
 def _failed(plan: Plan, record: Record) -> CommitStatus:
     models_fault = 10 <= record.exit_code < 20
-    after = f" after {duration(record.steps['train'])}" if "train" in record.steps else ""
-    text = f"{cut(one_line(record.reason), 100)}{after if record.exit_code == 10 else ''}; no snapshot"
+    text = f"{cut(one_line(record.reason), 110)}; no snapshot"
     return _status(plan, "failure" if models_fault else "error", text)
 
 

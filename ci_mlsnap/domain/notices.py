@@ -1,4 +1,7 @@
-"""What a forge is told besides statuses: comments on change requests, deployments, check runs."""
+"""What a forge is told besides statuses: comments on change requests, deployments, check runs.
+
+Unlike a status none of these may be there twice, so each has something by which it is found again.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ import msgspec
 
 COMMENT_LIMIT = 65_536
 """GitHub's limit of a comment in characters; a longer one is refused."""
+
+CHECK_LIMIT = 65_535
+"""The same of a check run's summary."""
 
 CommentWish = Literal["always", "on-change", "never"]
 
@@ -28,7 +34,37 @@ class Comment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     only_edits: bool = False
 
 
-Notice = Comment
+class Deployment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="deployment"):
+    """A version that became live somewhere: made once for each `move`, with the status success.
+
+    `environment` is the channel; `snapshot` and `model` go along for whoever asks the forge what is live.
+    """
+
+    sha: str
+    environment: str
+    move: str
+    description: str
+    model: str
+    snapshot: str
+    url: str = ""
+
+
+Conclusion = Literal["success", "failure", "neutral", "cancelled"]
+
+
+class CheckRun(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="check-run"):
+    """A run's report as a check on its commit, in Markdown: one for each `name` and `run`."""
+
+    sha: str
+    name: str
+    run: str
+    conclusion: Conclusion
+    title: str
+    summary: str
+    url: str = ""
+
+
+Notice = Comment | Deployment | CheckRun
 
 
 def marker_of(model: str) -> str:
@@ -38,4 +74,10 @@ def marker_of(model: str) -> str:
 
 def identity_of(notice: Notice) -> tuple[str, ...]:
     """Say which notice it is: a later one of the same identity takes the place of one that waits."""
-    return ("comment", str(notice.number or notice.sha), notice.marker)
+    match notice:
+        case Comment():
+            return ("comment", str(notice.number or notice.sha), notice.marker)
+        case Deployment():
+            return ("deployment", notice.environment, notice.move)
+        case CheckRun():
+            return ("check-run", notice.sha, notice.name)

@@ -99,6 +99,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     report_url: str = ""
     comment: CommentWish = "always"
     gate_contexts: dict[str, str] = {}
+    check_runs: bool = False
     lease_wait: float = 1800.0
     tool: str
 

@@ -45,6 +45,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     report_url: str = ""
     comment: CommentWish = "always"
     gate_contexts: Mapping[str, str] = msgspec.field(default_factory=dict)
+    check_runs: bool = False
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +136,7 @@ def _common(facts: Facts, rules: Rules, tool: str) -> Plan:
         report_url=rules.report_url,
         comment=rules.comment,
         gate_contexts=dict(rules.gate_contexts),
+        check_runs=rules.check_runs,
         lease_wait=rules.lease_wait,
         tool=tool,
     )

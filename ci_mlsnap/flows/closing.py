@@ -23,7 +23,7 @@ from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.errors import MlsnapError, PlanMismatch, StorageUnknown, TrainingFailed, UsageError
 from ci_mlsnap.flows import leases, staying
 from ci_mlsnap.flows.announce import announce, publish_step
-from ci_mlsnap.flows.commenting import leave_comment
+from ci_mlsnap.flows.commenting import leave_notices
 from ci_mlsnap.flows.context import TOOL, Hands
 from ci_mlsnap.flows.filling import filling_of
 from ci_mlsnap.flows.holding import let_go, release_all
@@ -196,7 +196,7 @@ def close(hands: Hands, driver: Driver, run: Run, record: Record) -> None:
 
     Without its leases a run that is still open would be taken for dead.
     """
-    record = leave_comment(hands, driver, run.plan, record)
+    record = leave_notices(hands, driver, run.plan, record)
     run.write_record(record)
     tell_build(hands, record)
     _let_go(driver, run, keep_model=False)
@@ -244,7 +244,7 @@ def failed(
         announced = announce(hands, driver, run.plan, status, *gates, hasty=hasty)
         hands.progress.step(publish_step(announced, status))
         record = msgspec.structs.replace(record, announced=announced.sent, queued=announced.queued)
-        record = leave_comment(hands, driver, run.plan, record)
+        record = leave_notices(hands, driver, run.plan, record)
     run.write_record(record)
     tell_build(hands, record)
     _discard_frozen(driver, run)

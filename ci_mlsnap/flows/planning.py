@@ -158,6 +158,7 @@ def _rules(project: Project) -> Rules:
         repository=project.repository_name,
         comment=settings.forge.comment,
         gate_contexts=gate_contexts(settings.model, settings.gates) if settings.forge.gate_statuses else {},
+        check_runs=settings.forge.check_runs,
     )
 
 

@@ -11,6 +11,7 @@ from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.domain.versions import Answer, Version
 from ci_mlsnap.errors import GateMissed, NoSuchVersion, Refused, UsageError
 from ci_mlsnap.flows.context import Project
+from ci_mlsnap.flows.deploying import tell_deployment
 from ci_mlsnap.flows.following import follow, hold_of
 from ci_mlsnap.flows.restore import identity
 from ci_mlsnap.flows.tidying import tidy
@@ -63,7 +64,9 @@ def promote(
     found = find_version(project, revision)
     _require_promotable(found.version, channel, even_missed=even_missed)
     project.driver.read_back(found.version.name)
-    return _moved(project, channel, found, reason)
+    promoted = _moved(project, channel, found, reason)
+    tell_deployment(project, promoted.move, found.version)
+    return promoted
 
 
 def end(project: Project, channel: str, *, reason: str = "") -> Promoted:

@@ -15,11 +15,11 @@ from github.GithubRetry import GithubRetry
 from urllib3.exceptions import InvalidHeader, SSLError
 
 from ci_mlsnap import __version__
-from ci_mlsnap.domain.notices import Notice
+from ci_mlsnap.domain.notices import CheckRun, Comment, Deployment, Notice
 from ci_mlsnap.domain.status import CommitStatus, State, one_line
 from ci_mlsnap.domain.status import status as built
 from ci_mlsnap.errors import AnnouncingQueued
-from ci_mlsnap.forge import comments
+from ci_mlsnap.forge import checks, comments, deployments
 from ci_mlsnap.forge import request as requests
 from ci_mlsnap.forge.diagnosis import Garbage, WaitRefused, diagnose
 from ci_mlsnap.forge.github import Patience
@@ -177,7 +177,13 @@ class Client:
 
     def tell(self, repository: str, notice: Notice) -> str:
         """Make what a notice says be there, and give its page."""
-        return one_line(comments.put(self, repository, notice))
+        match notice:
+            case Comment():
+                return one_line(comments.put(self, repository, notice))
+            case Deployment():
+                return one_line(deployments.put(self, repository, notice))
+            case CheckRun():
+                return one_line(checks.put(self, repository, notice))
 
     def items(self, request: Request) -> list[Mapping[str, Any]]:
         """Ask for a list of objects."""
@@ -193,6 +199,11 @@ class Client:
             return self._ask(request, lambda answer: isinstance(answer.get("id"), int))
         finally:
             self._deadline.repeats = True
+
+    def listed(self, request: Request, key: str) -> list[Mapping[str, Any]]:
+        """Ask for an object that has a list of objects under a key."""
+        facts = self._ask(request, lambda answer: isinstance(answer.get(key), list))
+        return [each for each in facts[key] if isinstance(each, dict)]
 
     def own_name(self) -> str:
         """Say whose the token is; empty where it may not ask."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ci_mlsnap.domain.notices import Notice
+from ci_mlsnap.domain.notices import CheckRun, Comment, Deployment, Notice
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import ConfigInvalid, ForgeForbidden, ForgeUnavailable
 from ci_mlsnap.forge.request import Request, looking, posting, reading, summing
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PUBLIC_API = "https://api.github.com"
 _MOST_PAGES = 20
+_RIGHTS = {Comment: "pull-requests", Deployment: "deployments", CheckRun: "checks"}
+"""What a job's `permissions` call the right to each kind of notice."""
 _LOOPBACK = ("127.0.0.1", "localhost")
 _T = TypeVar("_T")
 
@@ -48,6 +50,11 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     between_requests: float = 0.25
     between_writes: float = 1
     settle: float = 2
+
+
+def patience_with(pause: float) -> Patience:
+    """Give the usual patience, with so many seconds at least between two writes."""
+    return Patience(between_writes=pause, between_requests=min(pause, Patience().between_requests))
 
 
 LAST_WORDS = Patience(retries=0, timeout=2, deadline=2.5, longest_wait=0, between_requests=0, between_writes=0)
@@ -118,7 +125,7 @@ class GitHub:
         `Sent.url` is its page: of a comment empty where there is no change request, or nothing to edit. Raises
         `ForgeForbidden` (no right to it, a locked conversation), `ForgeRejected`, `ForgeUnavailable`.
         """
-        return Sent(url=self._in_time(lambda client: client.tell(repository, notice), right="pull-requests"))
+        return Sent(url=self._in_time(lambda client: client.tell(repository, notice), right=_RIGHTS[type(notice)]))
 
     def close(self) -> None:
         """Close the connections."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import msgspec
 
 from ci_mlsnap.domain.names import is_sha
-from ci_mlsnap.domain.notices import COMMENT_LIMIT
+from ci_mlsnap.domain.notices import COMMENT_LIMIT, CheckRun, Deployment
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import ForgeRejected
 
@@ -86,6 +87,74 @@ def editing(repository: str, comment: int, body: str) -> Request:
     return Request(
         method="PATCH", path=f"{_place(repository)}/issues/comments/{comment:d}", body={"body": _fitting(body)}
     )
+
+
+# -- deployments and checks --------------------------------------------------------------------------
+
+
+def listing_deployments(repository: str, deployment: Deployment) -> Request:
+    """Build the request for the newest deployments of a commit to an environment. Raises `ForgeRejected`."""
+    _require_sha(deployment.sha)
+    query = f"environment={quote(deployment.environment, safe='')}&per_page=100&sha={deployment.sha}"
+    return Request(method="GET", path=f"{_place(repository)}/deployments?{query}")
+
+
+def deploying(repository: str, deployment: Deployment) -> Request:
+    """Build the request for a deployment that asks for no context and merges nothing. Raises `ForgeRejected`."""
+    _require_sha(deployment.sha)
+    body = {
+        "ref": deployment.sha,
+        "environment": deployment.environment,
+        "description": deployment.description,
+        "required_contexts": [],
+        "auto_merge": False,
+        "production_environment": deployment.environment == "production",
+        "payload": {"mlsnap": deployment.move, "model": deployment.model, "snapshot": deployment.snapshot},
+    }
+    return Request(method="POST", path=f"{_place(repository)}/deployments", body=body)
+
+
+def listing_deployment_statuses(repository: str, number: int) -> Request:
+    """Build the request for the statuses of a deployment. Raises `ForgeRejected`."""
+    return Request(method="GET", path=f"{_place(repository)}/deployments/{number:d}/statuses?per_page=100")
+
+
+def deployed(repository: str, number: int, deployment: Deployment) -> Request:
+    """Build the request that says that a deployment succeeded, which ends those before it."""
+    body: dict[str, object] = {"state": "success", "description": deployment.description, "auto_inactive": True}
+    if deployment.url:
+        body["log_url"] = deployment.url
+    return Request(method="POST", path=f"{_place(repository)}/deployments/{number:d}/statuses", body=body)
+
+
+def listing_checks(repository: str, check: CheckRun) -> Request:
+    """Build the request for the check runs of a name on a commit. Raises `ForgeRejected`."""
+    _require_sha(check.sha)
+    query = f"check_name={quote(check.name, safe='')}&filter=all&per_page=100"
+    return Request(method="GET", path=f"{_place(repository)}/commits/{check.sha}/check-runs?{query}")
+
+
+def checking(repository: str, check: CheckRun) -> Request:
+    """Build the request that makes a check run. Raises `ForgeRejected`."""
+    _require_sha(check.sha)
+    body = {**_check_body(check), "head_sha": check.sha}
+    return Request(method="POST", path=f"{_place(repository)}/check-runs", body=body)
+
+
+def checking_again(repository: str, number: int, check: CheckRun) -> Request:
+    """Build the request that gives a check run another result. Raises `ForgeRejected`."""
+    return Request(method="PATCH", path=f"{_place(repository)}/check-runs/{number:d}", body=_check_body(check))
+
+
+def _check_body(check: CheckRun) -> dict[str, object]:
+    body: dict[str, object] = {
+        "name": check.name,
+        "external_id": check.run,
+        "status": "completed",
+        "conclusion": check.conclusion,
+        "output": {"title": check.title, "summary": check.summary},
+    }
+    return body | ({"details_url": check.url} if check.url else {})
 
 
 def naming_oneself() -> Request:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ci_mlsnap.domain.notices import COMMENT_LIMIT, marker_of
+from ci_mlsnap.domain.notices import CHECK_LIMIT, COMMENT_LIMIT, marker_of
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.report.rendering import render_markdown
 from ci_mlsnap.report.summary import PART, facts
@@ -20,15 +20,16 @@ def comment_body(record: Record) -> str:
 
     It is shortened, and says so, where it would be longer than a comment may be.
     """
-    texts = (_rendered(record, rows, charts) for rows, charts in _SIZES)
-    return next(text for text in texts if _fits(text))
+    marker = f"{marker_of(record.model)}\n"
+    return marker + _fitting(record, COMMENT_LIMIT - len(marker))
 
 
-def _rendered(record: Record, rows: int, charts: int) -> str:
-    text = render_markdown(TEMPLATE, facts(record, rows=rows, charts=charts))
-    return f"{marker_of(record.model)}\n{text}"
+def check_text(record: Record) -> str:
+    """Render the same for a check run, within what that may hold."""
+    return _fitting(record, CHECK_LIMIT)
 
 
-def _fits(text: str) -> bool:
-    # What GitHub counts is not written down; the larger of both counts is safe.
-    return len(text) <= COMMENT_LIMIT and len(text.encode()) <= 4 * COMMENT_LIMIT
+def _fitting(record: Record, limit: int) -> str:
+    """Show as much as fits. How GitHub counts is not written down: as bytes it is at most four times as much."""
+    texts = (render_markdown(TEMPLATE, facts(record, rows=rows, charts=charts)) for rows, charts in _SIZES)
+    return next(text for text in texts if len(text) <= limit and len(text.encode()) <= 4 * limit)

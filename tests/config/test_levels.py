@@ -19,7 +19,9 @@ from ci_mlsnap.config.settings import (
     DataSettings,
     Defaults,
     ForgeSettings,
+    JenkinsSettings,
     OntapSettings,
+    ReportSettings,
     Settings,
     TrainSettings,
     VolumeSettings,
@@ -48,6 +50,8 @@ def paths_of_settings() -> set[tuple[str, ...]]:
         "train": (("train",), TrainSettings),
         "forge": (("forge",), ForgeSettings),
         "ontap": (("ontap",), OntapSettings),
+        "jenkins": (("jenkins",), JenkinsSettings),
+        "report": (("report",), ReportSettings),
         "volume": (("volumes", "*"), VolumeSettings),
         "others": (("volumes", "*"), VolumeSettings),
         "data": (("volumes", "*"), DataSettings),
@@ -69,10 +73,16 @@ def test_every_field_of_the_settings_is_one_key_with_one_level_and_no_key_is_wit
 
 
 def test_who_may_set_what_is_as_promised() -> None:
-    forge = {"forge.url", "forge.ca", "forge.repository"}
+    forge = {*(f"forge.{key}" for key in ("url", "ca", "repository", "pause")), "jenkins.url", "jenkins.ca"}
     login = ("host", "port", "svm", "user", "certificate", "key", "ca", "fingerprint")
     ontap = {"snapshot.lock", *(f"ontap.{key}" for key in (*login, "clones", "snapmirror_label", "readback"))}
-    assert {shown(key.path) for key in OPERATOR_KEYS} == {"on_fork", "hooks.copy_mb", *forge, *ontap}
+    assert {shown(key.path) for key in OPERATOR_KEYS} == {
+        "on_fork",
+        "hooks.copy_mb",
+        "report.output",
+        *forge,
+        *ontap,
+    }
     tested = {shown(key.path) for key in KEYS if key.level is Level.TESTED}
     assert tested == {"train.command", "train.timeout", "policy.formats"}
 
@@ -291,6 +301,7 @@ def _values(found: Settings) -> list[object]:
         *found.others,
         found.forge,
         found.retention,
+        found.report,
         *found.gates,
         *found.data,
     )

@@ -48,6 +48,7 @@ class Job:
             "GITHUB_OUTPUT": str(self.folder / f"output-{self.steps}"),
             "GITHUB_STEP_SUMMARY": str(self.folder / f"summary-{self.steps}"),
             "MLSNAP_GITHUB_TOKEN": ACTION,
+            "MLSNAP__FORGE__PAUSE": "0s",
             **env,
         }
         return self.place.mlsnap(*(arguments or ("run",)), expect=expect, env=environment)
