@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -304,8 +303,8 @@ def _short(action: Action) -> str:
 def with_tables(page: str) -> str:
     """Put the tables into a page, between `<!-- name -->` and `<!-- end -->`."""
     for name, table in tables().items():
-        place = re.compile(rf"(<!-- {name} -->\n\n).*?(\n\n<!-- end -->)", re.DOTALL)
-        page = place.sub(lambda found, table=table: found[1] + table + found[2], page)
+        before, mark, rest = page.partition(f"<!-- {name} -->\n\n")
+        page = before + mark + table + rest[rest.index("\n\n<!-- end -->") :]
     return page
 
 

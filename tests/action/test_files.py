@@ -38,6 +38,15 @@ def test_all_files_and_tables_are_as_the_generator_writes_them() -> None:
     assert (done.returncode, done.stdout) == (0, ""), f"{done.stdout}{done.stderr}\nrun: make docs"
 
 
+def test_the_page_has_every_input_and_output_once() -> None:
+    page = (ROOT / "docs/github.md").read_text()
+    for heading, names in (("Inputs", [one.name for one in INPUTS]), ("Outputs", list(OUTPUTS))):
+        section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+        rows = re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
+        assert set(names) <= set(rows), heading
+        assert len(rows) == len(set(rows))
+
+
 def test_the_outputs_in_the_table_are_those_of_a_run() -> None:
     blank = Record(format="mlsnap/record/1", outcome="nothing", project="p", model="m", commit="c", tool="t")
     assert set(outputs(blank)) == set(OUTPUTS)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.action.conftest import COMMON, REPOSITORY, TOKEN, Workplace
-from tests.action.test_one_job import LOOKS_AROUND, TRAIN, require_outputs
+from tests.action.conftest import COMMON, REPOSITORY, TOKEN, TRAIN, Workplace
+from tests.action.test_one_job import LOOKS_AROUND, require_outputs
 
 Make = Callable[..., Workplace]
 

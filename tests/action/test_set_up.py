@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class SetUp:
     outputs: dict[str, str]
 
 
-def set_up(folder: Path, *, path: str = "", script_of: Path = ROOT, **environment: str) -> SetUp:
+def set_up(folder: Path, environment: Mapping[str, str], *, path: str = "", script_of: Path = ROOT) -> SetUp:
     """Run the set-up as a step does."""
     (folder / "temp").mkdir(exist_ok=True)
     out = folder / "output"
@@ -70,7 +71,7 @@ def sealed(folder: Path, python: Path, seal: str) -> subprocess.CompletedProcess
 
 
 def test_a_prepared_runner_installs_nothing(tmp_path: Path) -> None:
-    done = set_up(tmp_path, MLSNAP_SETUP_INSTALL="skip", MLSNAP_SETUP_PYTHON=sys.executable)
+    done = set_up(tmp_path, {"MLSNAP_SETUP_INSTALL": "skip", "MLSNAP_SETUP_PYTHON": sys.executable})
     assert done.code == 0, done.said
     assert done.outputs == {"python": sys.executable, "seal": "-", "environment": f"- {sys.executable}"}
     assert os.listdir(tmp_path / "temp") == []
@@ -79,7 +80,7 @@ def test_a_prepared_runner_installs_nothing(tmp_path: Path) -> None:
 def test_the_mlsnap_on_the_path_is_found_with_its_python(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "mlsnap").symlink_to(Path(sys.executable).parent / "mlsnap")
-    done = set_up(tmp_path, path=f"{tmp_path / 'bin'}:/usr/bin:/bin", MLSNAP_SETUP_INSTALL="skip")
+    done = set_up(tmp_path, {"MLSNAP_SETUP_INSTALL": "skip"}, path=f"{tmp_path / 'bin'}:/usr/bin:/bin")
     assert done.code == 0, done.said
     assert Path(done.outputs["python"]) == (Path(sys.executable).parent / "mlsnap").resolve().with_name("python")
 
@@ -95,7 +96,7 @@ def test_the_mlsnap_on_the_path_is_found_with_its_python(tmp_path: Path) -> None
     ],
 )
 def test_what_cannot_be_is_an_error_in_one_line(tmp_path: Path, environment: dict[str, str], said: str) -> None:
-    done = set_up(tmp_path, **environment)
+    done = set_up(tmp_path, environment)
     assert done.code == 2
     [line] = [line for line in done.said.splitlines() if line.startswith("::")]
     assert line.startswith("::error title=mlsnap::")
@@ -112,7 +113,7 @@ def test_without_a_python_that_fits_the_error_says_what_to_do(tmp_path: Path) ->
     (tmp_path / "bin").mkdir()
     for name in ("bash", "dirname"):
         (tmp_path / "bin" / name).symlink_to(f"/usr/bin/{name}")
-    done = set_up(tmp_path, path=str(tmp_path / "bin"), script_of=script_of)
+    done = set_up(tmp_path, {}, path=str(tmp_path / "bin"), script_of=script_of)
     assert done.code == 2
     assert "apt-get install python3-venv" in done.said
 
@@ -120,7 +121,7 @@ def test_without_a_python_that_fits_the_error_says_what_to_do(tmp_path: Path) ->
 def test_an_environment_that_nobody_touched_is_used_again_and_passes(tmp_path: Path) -> None:
     python = make_environment(tmp_path / "environment")
     seal = seal_of(tmp_path, python)
-    again = set_up(tmp_path, MLSNAP_SETUP_ENVIRONMENT=f"{seal} {python}")
+    again = set_up(tmp_path, {"MLSNAP_SETUP_ENVIRONMENT": f"{seal} {python}"})
     assert again.code == 0, again.said
     assert again.outputs["seal"] == seal
     assert "would run" in sealed(tmp_path, python, seal).stdout
@@ -166,7 +167,7 @@ def test_an_environment_that_training_touched_is_run_by_no_step(tmp_path: Path, 
     done = sealed(tmp_path, python, seal)
     assert (done.returncode, "would run" in done.stdout) == (60, False)
     assert "was changed since set-up" in done.stdout
-    refused = set_up(tmp_path, MLSNAP_SETUP_ENVIRONMENT=f"{seal} {python}")
+    refused = set_up(tmp_path, {"MLSNAP_SETUP_ENVIRONMENT": f"{seal} {python}"})
     assert refused.code == 2
     assert "environment: it was changed" in refused.said
 
