@@ -140,10 +140,28 @@ INPUTS: tuple[Input, ...] = (
         text="`true` gives each gate a commit status of its own, `mlsnap/<model>/<metric>`.",
     ),
     Input(
+        name="check-runs",
+        key="forge.check_runs",
+        commands=PLANNING,
+        text="`true` also leaves the report as a check run; the job needs `checks: write`.",
+    ),
+    Input(
+        name="deployments",
+        key="forge.deployments",
+        commands=("promote",),
+        text="`true` makes a deployment to the channel's environment; the job needs `deployments: write`.",
+    ),
+    Input(
         name="report",
         key="report.output",
         commands=PHASES,
         text="A folder for the report of each run: pages, JSON, Markdown, JUnit.",
+    ),
+    Input(
+        name="report-url",
+        key="report.base_url",
+        commands=STARTING,
+        text="Where that folder is published; statuses then link there.",
     ),
     Input(
         name="sha",
@@ -237,7 +255,7 @@ INPUTS: tuple[Input, ...] = (
     Input(
         name="token",
         variable="MLSNAP_GITHUB_TOKEN",
-        commands=(*PHASES, "publish"),
+        commands=(*PHASES, "publish", "promote", "prune"),
         text="The token that posts on commits and pull requests.",
     ),
     Input(
