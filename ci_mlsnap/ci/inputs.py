@@ -96,6 +96,12 @@ INPUTS: tuple[Input, ...] = (
         text="Where leases, journals and the ledger are kept, with the driver `ontap`.",
     ),
     Input(
+        name="ontap-volume",
+        key="volumes.*.volume",
+        commands=PLANNING,
+        text="The volume's name on its SVM, or its UUID; what is mounted at `volume` when not given.",
+    ),
+    Input(
         name="model",
         key="model",
         commands=PLANNING,
@@ -282,6 +288,7 @@ INPUTS: tuple[Input, ...] = (
         commands=CONNECTED,
         text="The management address of the ONTAP cluster or SVM. The login goes there and nowhere else.",
     ),
+    Input(name="ontap-port", key="ontap.port", commands=CONNECTED, text="The port of that address, if not 443."),
     Input(name="ontap-svm", key="ontap.svm", commands=CONNECTED, text="The SVM that the volumes are on."),
     Input(name="ontap-user", key="ontap.user", commands=CONNECTED, text="The user whose password is given."),
     Input(

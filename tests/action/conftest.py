@@ -20,6 +20,7 @@ from tests.conftest import GitRepository, need
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "ghs_canary0Xy7Kq2Wm5Zt9Rb4Nc8Vd1"
+PASSWORD = "of-the-emulated-cluster"
 REPOSITORY = "octo/digits"
 ACTION = "org/mlsnap-action"
 PATIENCE = 120.0
@@ -92,12 +93,12 @@ class Workplace:
     server: GitHubLookAlike
     action: Path
 
-    def workflow(self, text: str, *, more: str = "") -> None:
+    def workflow(self, text: str, *, more: str = "", names: Mapping[str, object] | None = None) -> None:
         """Commit a workflow, in which the names in capitals stand for this place's."""
         places = {"VOLUME": self.volume, "PYTHON": sys.executable, "URL": self.server.url, "FOLDER": self.folder}
         indented = "".join(f"          {line}\n" for line in more.splitlines()).rstrip("\n")
         text = text.replace("MORE\n", f"{indented}\n" if more else "")
-        for name, value in places.items():
+        for name, value in {**places, **(names or {})}.items():
             text = re.sub(rf"\b{name}\b", str(value), text)
         self.repository.commit("a workflow", {".github/workflows/mlsnap.yml": text})
 
@@ -114,7 +115,7 @@ class Workplace:
     ) -> Ran:
         """Run the workflow for an event, on this machine itself and offline."""
         (self.folder / "event.json").write_text(json.dumps(payload if payload is not None else self.push()))
-        (self.folder / "secrets").write_text(f"TOKEN={TOKEN}\n")
+        (self.folder / "secrets").write_text(f"TOKEN={TOKEN}\nPASSWORD={PASSWORD}\n")
         outputs = self.folder / "outputs.json"
         outputs.unlink(missing_ok=True)
         done = subprocess.run(
