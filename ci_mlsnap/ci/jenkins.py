@@ -50,7 +50,7 @@ class Jenkins:
         return Event(
             kind="pull_request" if say("CHANGE_ID") else "tag" if tag else "push",
             sha=self._sha(),
-            ref=f"refs/tags/{tag}" if tag else f"refs/heads/{branch}" if branch else "",
+            ref=self._ref(branch, tag),
             branch="" if tag else branch,
             tag=tag,
             base_ref=target,
@@ -73,6 +73,13 @@ class Jenkins:
         if self._say("CHANGE_ID"):
             return self._say("CHANGE_BRANCH")
         return self._say("BRANCH_NAME") or short_name(self._say("GIT_BRANCH")).removeprefix("origin/")
+
+    def _ref(self, branch: str, tag: str) -> str:
+        """Name a change request as GitHub does, so that versions of it are told alike whichever CI made them."""
+        change = count(self._say("CHANGE_ID"))
+        if change:
+            return f"refs/pull/{change}/merge"
+        return f"refs/tags/{tag}" if tag else f"refs/heads/{branch}" if branch else ""
 
     def _default_branch(self) -> str:
         if self._say("BRANCH_IS_PRIMARY") == "true" and not self._say("CHANGE_ID"):
@@ -125,10 +132,10 @@ class Jenkins:
         if title:
             self._write(title)
 
-    def error(self, text: str, *, file: str = "", line: int = 0) -> None:
+    def error(self, text: str, *, title: str = "", file: str = "", line: int = 0) -> None:
         """Write an error, each of its lines with our stamp."""
         place = f"{file}:{line}: " if file and line > 0 else f"{file}: " if file else ""
-        self._write(f"error: {place}{text}")
+        self._write(f"error: {place}{f'{title}: ' if title else ''}{text}")
 
     def fence(self) -> None:
         """The log has no commands."""

@@ -172,6 +172,7 @@ def test_a_merged_change_request_is_its_head_and_not_the_local_merge(change: Any
     assert got.sha == change.git("rev-parse", "origin/PR-7")
     assert (got.kind, got.pull_request, got.branch, got.actor) == ("pull_request", 7, "feature", "ada")
     assert (got.base_ref, got.base_sha) == ("main", change.git("rev-parse", "origin/main"))
+    assert got.ref == "refs/pull/7/merge"
 
 
 def test_the_head_is_found_under_the_branchs_name_too(change: Any) -> None:
