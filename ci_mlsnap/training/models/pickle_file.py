@@ -18,7 +18,7 @@ from ci_mlsnap.training.models.pickled import Global, Machine, Thing
 from ci_mlsnap.training.models.source import Source
 
 RUNS = "a pickle runs what it names"
-_TENSORS_ALONE = "a pickle, though of tensors alone: none with weights_only=True"
+_TENSORS_ALONE = "a pickle of tensors alone; torch.load(weights_only=True) runs none"
 _SAFE_FOR_TORCH = re.compile(
     r"collections\.OrderedDict|torch\._utils\._rebuild_(tensor|tensor_v2|parameter|qtensor)|torch\.Size"
     r"|torch\.(\w{1,20}Storage|u?int\d{1,2}|float\d{1,2}|bfloat16|bool|complex\d{1,3})"
