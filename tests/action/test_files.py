@@ -145,3 +145,14 @@ def test_both_find_nothing_in_the_workflow_that_init_writes(repository: GitRepos
     for command in ((tool("zizmor"), "--offline", "--no-progress", str(file)), (tool("actionlint"), str(file))):
         done = subprocess.run(command, cwd=repository.path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_test_that_the_page_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/github.md").read_text()))
+    there = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    assert len(named) > 20
+    assert named - there == set()
