@@ -7,6 +7,8 @@ from typing import Any
 
 from ci_mlsnap.domain.comparing import Differences, FileChange
 from ci_mlsnap.domain.manifest import Entry, Manifest
+from ci_mlsnap.domain.models import ModelFile
+from ci_mlsnap.domain.models import told as told_model
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.report.compared import closing_lines, difference_sections, path_text
 from ci_mlsnap.report.pages import moved
@@ -15,10 +17,14 @@ ROWS_SHOWN = 200
 Table = dict[str, Any]
 
 
-def tables_of(found: Differences | None, manifests: Sequence[Manifest] | None) -> Iterator[Table]:
+def tables_of(
+    found: Differences | None, manifests: Sequence[Manifest] | None, models: Sequence[ModelFile]
+) -> Iterator[Table]:
     """Give all that has columns of its own, in the order of the page."""
     if found is not None and (parameters := _parameters_table(found)) is not None:
         yield parameters
+    if (table := _models_table(models)) is not None:
+        yield table
     if manifests is not None:
         yield _files_table(manifests, found)
 
@@ -30,6 +36,14 @@ def _parameters_table(found: Differences) -> Table | None:
     before = found.before.name.short
     header = ("Parameter", before, "This", "File")
     return _table("Parameters", header, cells, lead=f"Others than {before} had:", of=len(rows)) if rows else None
+
+
+def _models_table(files: Sequence[ModelFile]) -> Table | None:
+    """Say what model files are, and whether loading one can run code; None without any."""
+    some = files[:ROWS_SHOWN]
+    rows = [(it.path, it.model.format, _parameters(it), _loading(it), told_model(it.model)) for it in some]
+    header = ("Model file", "Format", "Parameters", "Loading it", "What it says of itself")
+    return _table("Models", header, rows, numbers=("Parameters",), of=len(files)) if rows else None
 
 
 def _files_table(manifests: Sequence[Manifest], found: Differences | None) -> Table:
@@ -84,6 +98,14 @@ def _compared(row: Sequence[str]) -> dict[str, Any]:
         "after": after,
         "change": moved(", ".join(part for part in (word, said) if part)),
     }
+
+
+def _parameters(it: ModelFile) -> str:
+    return f"{it.model.parameters:,}" if it.model.tensor_count else ""
+
+
+def _loading(it: ModelFile) -> str:
+    return {"no": "runs no code", "yes": "can run code", "unknown": "not known"}[it.model.runs_code]
 
 
 def _size(entry: Entry) -> str:

@@ -11,7 +11,8 @@ import msgspec
 
 from ci_mlsnap.domain.gates import Gate, judge
 from ci_mlsnap.domain.manifest import Manifest, ManifestHeader, digest_of, encode
-from ci_mlsnap.domain.metrics import Curve, Metrics
+from ci_mlsnap.domain.metrics import Curve, Metrics, Scalar
+from ci_mlsnap.domain.models import Model, ModelFile
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.domain.pins import Pin
 from ci_mlsnap.domain.record import Record, VolumeRecord
@@ -81,7 +82,10 @@ class Site:
     def _header(self, texts: Texts, number: int, ref: str) -> ManifestHeader:
         sha = hashlib.sha1(f"commit {number}".encode(), usedforsecurity=False).hexdigest()
         name = texts.or_else("accuracy")
-        metrics = {name: 0.9 + number % 7 / 100 - (0.1 if number % 5 == 2 else 0), "loss": 0.3 - number % 7 / 100}
+        metrics: dict[str, Scalar] = {
+            name: 0.9 + number % 7 / 100 - (0.1 if number % 5 == 2 else 0),
+            "loss": 0.3 - number % 7 / 100,
+        }
         gates = (Gate(metric=name, min=0.85),)
         return ManifestHeader(
             format="mlsnap/manifest/1",
@@ -160,6 +164,7 @@ def _record(version: Version, texts: Texts, number: int, curve: Curve) -> Record
         ),
         pins=header.pins,
         metrics=Metrics(source=header.metrics_source, scalars=header.metrics, curves=(curve,)),
+        models=(_model(texts),),
         baseline=header.baseline,
         gates=header.gates,
         verdict=header.verdict,
@@ -168,6 +173,20 @@ def _record(version: Version, texts: Texts, number: int, curve: Curve) -> Record
         created=header.created,
         tool="mlsnap 1.2.3",
     )
+
+
+def _model(texts: Texts) -> ModelFile:
+    facts = Model(
+        format="pickle",
+        framework=texts.or_else("scikit-learn"),
+        version=texts.or_else("1.9.1"),
+        architecture=texts.or_else("MLPClassifier"),
+        tensor_count=4,
+        parameters=6570,
+        runs_code="yes",
+        why=texts.or_else("it names sklearn.neural_network"),
+    )
+    return ModelFile(volume="models", path=texts.or_else("model.pkl"), size=1000, model=facts)
 
 
 def make_site(folder: Path, count: int = 0, refs: Sequence[str] = ("refs/heads/main",)) -> Site:

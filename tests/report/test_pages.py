@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from ci_mlsnap.domain.channels import Move
 from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.flows import report_lists
 from ci_mlsnap.report.pages import look_of
@@ -154,7 +155,7 @@ def test_a_channel_and_a_hold_stand_on_the_index_as_text(tmp_path: Path) -> None
     driver, name = site.driver, site.driver.list()[0].marker
     assert name is not None
     driver.hold(name.name, f"person {hostile}")
-    moves = channels.Move(
+    moves = Move(
         channel="production",
         before="",
         version=str(name.name),
@@ -223,6 +224,7 @@ def test_the_numbers_of_a_curve_are_in_a_table(site: Site, pages: dict[str, Page
 def test_facts_are_those_that_the_terminal_says(site: Site, out: Path, pages: dict[str, Page]) -> None:
     record = json.loads((out / site.names[4] / "record.json").read_bytes())
     page = pages[f"{site.names[4]}/index.html"].text
+    assert "model.pkl pickle 6,570 can run code" in page
     for words in ("accuracy", "+0.0100 better", "daily.1, which only its owner keeps", "python train.py --fast"):
         assert words in page
     assert html.escape(record["actor"]) in page
