@@ -6,8 +6,9 @@ those of `docs/exit-codes.md`; two conditions share a code when a script would d
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -31,23 +32,36 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+class Remark(NamedTuple):
+    """A part of an error: a text with a title, about a line of a file of the repository where one is to blame."""
+
+    text: str
+    title: str = ""
+    file: str = ""
+    line: int = 0
+
+
 class MlsnapError(Exception):
     """Base of all errors that mlsnap raises on purpose.
 
     `what` happened, `why`, what is `safe` (what was kept, what was not done), and the `hint`: what to do
     next. Only `what` is required; the texts never contain a secret or an unescaped control character of
-    a stranger (the command line escapes them once more).
+    a stranger (the command line escapes them once more). `remarks` are its parts, where a CI can show these at
+    the place that each speaks of.
     """
 
     slug: ClassVar[str] = "internal"
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
 
-    def __init__(self, what: str, *, why: str = "", safe: str = "", hint: str = "") -> None:
+    def __init__(
+        self, what: str, *, why: str = "", safe: str = "", hint: str = "", remarks: Iterable[Remark] = ()
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
         self.safe = safe
         self.hint = hint
+        self.remarks = tuple(remarks)
 
 
 # -- usage and configuration: exit 2 -----------------------------------------------------------------

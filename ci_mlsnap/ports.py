@@ -425,7 +425,7 @@ class Build(Protocol):
     def group(self, title: str) -> None:
         """Open a section of the log and close the one before; an empty title only closes."""
 
-    def error(self, text: str, *, file: str = "", line: int = 0) -> None:
+    def error(self, text: str, *, title: str = "", file: str = "", line: int = 0) -> None:
         """Show an error where the CI shows errors, besides the terminal."""
 
     def fence(self) -> None:

@@ -33,7 +33,7 @@ from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.names import label_from
 from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.domain.plan import Plan, VolumePlan
-from ci_mlsnap.errors import ConfigInvalid, NotARepository, UsageError
+from ci_mlsnap.errors import ConfigInvalid, ConfigLevel, NotARepository, UsageError
 from ci_mlsnap.flows.context import Announcer, Hands, Project, Timing
 from ci_mlsnap.flows.run_report import RunReport
 from ci_mlsnap.git.repository import GitRepository
@@ -187,7 +187,13 @@ def read_settings(
         forge_url=_forge_url(site.environ),
         forge_repository=event.repository or (origin if _is_there(repository, site) else ""),
     )
-    return settle(layers, defaults=defaults)
+    try:
+        return settle(layers, defaults=defaults)
+    except (ConfigInvalid, ConfigLevel) as error:  # a CI shows them in the repository's files
+        error.remarks = tuple(
+            it._replace(file=os.path.normpath(f"{below}/{it.file}")) if it.file else it for it in error.remarks
+        )
+        raise
 
 
 def pointers_folder(environ: Mapping[str, str], repository: GitRepository | None = None) -> Path:

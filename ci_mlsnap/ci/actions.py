@@ -61,10 +61,11 @@ class Actions:
         self._in_group = bool(title)
         self._command(*lines, *([f"::group::{_data(title)}"] if title else []))
 
-    def error(self, text: str, *, file: str = "", line: int = 0) -> None:
-        """Show an error on the run's page, at a line of a file where one is given."""
+    def error(self, text: str, *, title: str = "", file: str = "", line: int = 0) -> None:
+        """Show an error on the run's page, at a line of a file where one is given, under a title."""
         place = [f"file={_property(file)}"] if file else []
         place += [f"line={line:d}"] if file and line > 0 else []
+        place += [f"title={_property(title)}"] if title else []
         self._command(f"::error {','.join(place)}::{_data(text)}")
 
     def fence(self) -> None:

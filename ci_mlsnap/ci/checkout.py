@@ -36,7 +36,7 @@ class Checkout:
     def group(self, title: str) -> None:
         """A terminal has no sections."""
 
-    def error(self, text: str, *, file: str = "", line: int = 0) -> None:
+    def error(self, text: str, *, title: str = "", file: str = "", line: int = 0) -> None:
         """The terminal shows it already."""
 
     def fence(self) -> None:

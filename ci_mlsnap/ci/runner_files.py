@@ -23,19 +23,19 @@ class RunnerFiles:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._paths = {name: environ[name] for name in NAMES if environ.get(name)}
-        self._contents: dict[str, bytes] = {}
+        self._contents: dict[str, bytes | None] = {}
 
     def note(self) -> None:
-        """Remember what is in them."""
-        self._contents = {name: _content(path, _LARGEST) or b"" for name, path in self._paths.items()}
+        """Remember what is in them; None for one that is not there yet."""
+        self._contents = {name: _content(path, _LARGEST) for name, path in self._paths.items()}
 
     def undo(self) -> tuple[str, ...]:
         """Bring back what was noted; give the names of the files that somebody changed."""
-        now = {name: _content(self._paths[name], len(text)) for name, text in self._contents.items()}
+        now = {name: _content(self._paths[name], len(text or b"")) for name, text in self._contents.items()}
         changed = tuple(name for name, text in self._contents.items() if now[name] != text)
         for name in changed:
             with suppress(OSError):
-                _replace(self._paths[name], self._contents[name])
+                _replace(self._paths[name], self._contents[name] or b"")
         self._contents = {}
         return changed
 

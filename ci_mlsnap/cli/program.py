@@ -12,7 +12,10 @@ import click
 
 from ci_mlsnap import __version__
 from ci_mlsnap.cli.table import COMMANDS, HINTS
-from ci_mlsnap.errors import ExitCode, MlsnapError, OutputLost, UsageError
+from ci_mlsnap.errors import ExitCode, MlsnapError, OutputLost, Remark, UsageError
+
+MOST_REMARKS = 10
+"""Errors of one step that GitHub shows on the page of a run; of more it says nothing."""
 
 
 class LazyGroup(click.Group):
@@ -133,9 +136,22 @@ def _annotate(error: MlsnapError) -> None:
 
     try:
         # The runner reads both streams; facts on stdout stay alone.
-        detect(os.environ, stdout=sys.stderr).error(f"{error.slug}: {error.what}")
+        build = detect(os.environ, stdout=sys.stderr)
+        for remark in _remarks(error):
+            build.error(remark.text, title=remark.title, file=remark.file, line=remark.line)
     except MlsnapError:
         return  # what is wrong with the CI's environment is the error that was just shown
+
+
+def _remarks(error: MlsnapError) -> list[Remark]:
+    """Give the parts of an error, or the whole; of more than the CI shows, the last says how many there are."""
+    if len(error.remarks) < 2 and not any(remark.file for remark in error.remarks):
+        return [Remark(f"{error.slug}: {error.what}")]
+    told = [remark._replace(text=f"{error.slug}: {remark.text}") for remark in error.remarks]
+    if len(told) <= MOST_REMARKS:
+        return told
+    more = len(told) - MOST_REMARKS + 1
+    return [*told[: MOST_REMARKS - 1], Remark(f"{error.slug}: and {more} more, which the log has")]
 
 
 def _trace(verbose: bool) -> None:

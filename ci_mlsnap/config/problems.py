@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ci_mlsnap.config.levels import Origin
+from ci_mlsnap.config.levels import Origin, Source
 from ci_mlsnap.domain.status import cut, one_line
-from ci_mlsnap.errors import ConfigInvalid, ConfigLevel
+from ci_mlsnap.errors import ConfigInvalid, ConfigLevel, Remark
 
 MOST_TOLD = 20
 
@@ -29,6 +29,18 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         where = ": ".join(part for part in (self.origin.shown, cut(one_line(self.key), 120)) if part)
         return f"{where}: {one_line(self.text)}"
 
+    @property
+    def remark(self) -> Remark:
+        """The problem at its place in the repository's file, or without one where it stands elsewhere."""
+        in_file = self.origin.source in (Source.REPOSITORY, Source.TESTED)
+        key = cut(one_line(self.key), 120)
+        return Remark(
+            text=one_line(self.text) if key and in_file else self.line,
+            title=f"mlsnap: {key}" if key else "mlsnap",
+            file=self.origin.place if in_file else "",
+            line=self.origin.line if in_file else 0,
+        )
+
 
 def raise_all(problems: Sequence[Problem]) -> None:
     """Raise `ConfigLevel` when all problems are keys at the wrong level, else `ConfigInvalid`; none is fine."""
@@ -45,4 +57,5 @@ def raise_all(problems: Sequence[Problem]) -> None:
         why="" if one else "\n".join(told),
         safe="nothing was done",
         hint="; ".join(hints[:3]) or "docs/configuration.md lists every key",
+        remarks=(problem.remark for problem in problems),
     )

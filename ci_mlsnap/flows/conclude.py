@@ -22,7 +22,7 @@ from ci_mlsnap.domain.models import told as told_model
 from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.plan import Plan
 from ci_mlsnap.domain.record import Record, VolumeRecord
-from ci_mlsnap.domain.status import one_line
+from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.errors import (
     AnnouncingQueued,
@@ -33,6 +33,7 @@ from ci_mlsnap.errors import (
     LeaseLost,
     MlsnapError,
     ModelUnchanged,
+    Remark,
     StorageFailed,
     StorageUnknown,
     WriterUnsettled,
@@ -371,6 +372,10 @@ def _raise_what_remains(record: Record, announced: Announced) -> None:
             f"gate missed: {missed}",
             safe=f"snapshot {short} is kept for study and was not advanced",
             hint=f"`mlsnap show {short}` shows it; `mlsnap log` shows what it is compared with",
+            remarks=[
+                Remark(finding.text, title=f"mlsnap: {cut(one_line(finding.metric), 60)} missed its gate")
+                for finding in record.verdict.missed
+            ],
         )
     if announced.queued:
         raise AnnouncingQueued(
