@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 def status(ctx: click.Context, as_json: bool) -> int:
     """Say which version the live tree is, which one HEAD means, and what is unfinished."""
     from ci_mlsnap.flows.inspect import standing
+    from ci_mlsnap.flows.live import way_back
 
     project = open_here(ctx)
     found = standing(project)
     if as_json:
         emit_json(_standing_facts(found))
     else:
-        for line in _standing_lines(found, str(project.volume_path), project.settings.model):
+        back = way_back(shared=not project.private)
+        for line in _standing_lines(found, str(project.volume_path), project.settings.model, back):
             click.echo(printable(line))
     return ExitCode.DONE
 
@@ -84,7 +86,7 @@ def path(ctx: click.Context, revision: str, nearest: bool, channel: bool, as_jso
     return ExitCode.DONE
 
 
-def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
+def _standing_lines(found: Standing, path: str, model: str, back: str) -> Iterator[str]:
     from ci_mlsnap.domain.pins import told
     from ci_mlsnap.domain.texts import counted
     from ci_mlsnap.report.going_back import stays_text
@@ -102,7 +104,7 @@ def _standing_lines(found: Standing, path: str, model: str) -> Iterator[str]:
         yield f"version   {short(found.answer.version.header.name)}{scored}{how}"
     for pin in found.answer.version.header.pins if found.answer else ():
         yield f"data      {told(pin)}"
-    yield f"{'live tree':<9} {path}: {_live_text(found)}"
+    yield f"{'live tree':<9} {path}: {_live_text(found, back)}"
     if found.view:
         yield f"view      {short(found.view)}{_copy_text(found.copy)}"
     for noted in found.stays:
@@ -135,25 +137,23 @@ def _differing(live: LiveTree) -> str:
     return ", ".join(f"{len(paths)} {word}" for word, paths in parts if paths)
 
 
-def _live_text(found: Standing) -> str:
+def _live_text(found: Standing, back: str) -> str:
     from ci_mlsnap.report.rendering import short
 
     live = found.live
     if live is None:
-        return (
-            "holds something that no version can hold, such as a FIFO or a link out (`mlsnap recover` goes back)"
-        )
+        return f"holds something that no version can hold, such as a FIFO or a link out (`{back}` goes back)"
     if not live.version:
         return "no version yet"
     if live.condition == "in-change":
-        return f"in change since {short(live.version)}: a run trains there, or was cut off (`mlsnap recover`)"
+        return f"in change since {short(live.version)}: a run trains there, or was cut off (`{back}`)"
     if live.equal:
         return f"equals {short(live.version)}"
     parts = _differing(live)
     since = " by a failed run" if live.condition == "changed-by-failed-run" else ""
     if live.condition == "mixed":
-        return f"{short(live.version)} with files of other versions: {parts} (`mlsnap recover` goes back)"
-    return f"{parts or 'changed'} since {short(live.version)}{since} (`mlsnap recover` goes back)"
+        return f"{short(live.version)} with files of other versions: {parts} (`{back}` goes back)"
+    return f"{parts or 'changed'} since {short(live.version)}{since} (`{back}` goes back)"
 
 
 def _standing_facts(found: Standing) -> dict[str, Any]:

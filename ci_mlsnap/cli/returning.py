@@ -97,9 +97,10 @@ def restore(
 
 @click.command()
 @json_option
+@click.option("--shared", is_flag=True, help="Bring back the live tree of a shared volume, for all who use it.")
 @click.argument("revision", required=False)
 @click.pass_context
-def recover(ctx: click.Context, revision: str | None, as_json: bool) -> int:
+def recover(ctx: click.Context, revision: str | None, shared: bool, as_json: bool) -> int:
     """Bring back model files that were deleted or damaged, from the version the tree should be.
 
     With REVISION bring that version back from the trash, where `mlsnap prune` put it; no live tree changes.
@@ -108,9 +109,11 @@ def recover(ctx: click.Context, revision: str | None, as_json: bool) -> int:
 
     if revision is not None:
         return _undelete(open_here(ctx), revision, as_json)
-    back = flow(open_here(ctx))
+    project = open_here(ctx)
+    back = flow(project, shared=shared)
     if back is None:
-        click.echo('{"changed": false}' if as_json else "nothing to recover: the live tree equals its version")
+        tree = "live tree equals" if shared or project.private else "view leads to"
+        click.echo('{"changed": false}' if as_json else f"nothing to recover: the {tree} its version")
         return ExitCode.DONE
     return _tell(back, as_json)
 

@@ -146,7 +146,7 @@ def preflight(project: Project, plan: Plan) -> None:
     found = [(tree, _probe(tree, plan)) for tree in workspace.trees(project.driver, plan, run_id="")]
     pinning.require_possible(project.hands, plan.data)
     if plan.volume.isolation == "in-place" and not plan.adopts and not leases.is_volume_taken(project.driver):
-        require_known(project.driver, Path(plan.volume.path))
+        require_known(project.driver, Path(plan.volume.path), shared=not plan.volume.private)
     if plan.reason:
         project.hands.progress.step(Step(name="plan", state="note", text=f"trained again: {plan.reason}"))
     for tree, probe in found:
@@ -195,7 +195,8 @@ def _prepare(project: Project, run: Run) -> None:
     plan, driver = run.plan, project.driver
     assert plan.volume is not None
     if plan.volume.isolation == "in-place":
-        require_known(driver, Path(plan.volume.path))  # again, now that nobody else may change it
+        # again, now that nobody else may change it
+        require_known(driver, Path(plan.volume.path), shared=not plan.volume.private)
         for tree in workspace.trees(driver, plan, run.run_id):
             _mark_in_change(tree, run)
     resumed = workspace.fill(driver, plan, run.run_id)

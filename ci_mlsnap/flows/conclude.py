@@ -215,7 +215,7 @@ def _freeze(hands: Hands, driver: Driver, run: Run, where: Sequence[Tree]) -> li
     taken: list[Taken] = []
     for tree in where:
         frozen = tree.driver.freeze(tree.model, parent=parent, full=mode == "full", inventory=mode != "none")
-        taken.append(Taken(volume=tree.volume.name, driver=tree.driver, frozen=frozen))
+        taken.append(Taken(volume=tree.volume.name, driver=tree.driver, tree=tree.model, frozen=frozen))
         volumes = {it.volume: {"token": it.frozen.token, "state": it.frozen.state} for it in taken}
         run.note("frozen", volumes=volumes, sequence=sequence, created=created)
     return taken
@@ -223,7 +223,7 @@ def _freeze(hands: Hands, driver: Driver, run: Run, where: Sequence[Tree]) -> li
 
 def _models(hands: Hands, driver: Driver, plan: Plan, taken: Sequence[Taken]) -> tuple[ModelFile, ...]:
     """Say what the model files are. Raises `FormatRefused`."""
-    where = [Place(volume=it.volume, root=it.frozen.path, entries=it.frozen.inventory.entries) for it in taken]
+    where = [Place(volume=it.volume, root=_readable(it), entries=it.frozen.inventory.entries) for it in taken]
     known = known_models.read(driver.state_folder())
     looked = model_files(where, allowed=plan.formats, known=known)
     if looked.known != known:
@@ -234,6 +234,11 @@ def _models(hands: Hands, driver: Driver, plan: Plan, taken: Sequence[Taken]) ->
             Step(name="model", state="ok", text=f"{one_line(file.path)}: {told_model(file.model)}")
         )
     return kept(looked.files)
+
+
+def _readable(taken: Taken) -> Path:
+    """Where what was frozen can be read: where it follows its tree, that is the tree."""
+    return taken.frozen.path if taken.driver.capabilities.apart else taken.tree
 
 
 def _header(hands: Hands, driver: Driver, run: Run, metrics: Metrics, verdict: Verdict) -> ManifestHeader:

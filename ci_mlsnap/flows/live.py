@@ -151,7 +151,12 @@ def look_if_possible(driver: Driver, path: Path, *, read: bool = False) -> LiveT
         return None
 
 
-def require_known(driver: Driver, path: Path) -> None:
+def way_back(*, shared: bool) -> str:
+    """Give the command that makes a live tree its version again: nobody moves a shared one by the way."""
+    return "mlsnap recover --shared" if shared else "mlsnap recover"
+
+
+def require_known(driver: Driver, path: Path, *, shared: bool) -> None:
     """Refuse to train in a live tree that equals no version. Raises `LiveTreeChanged`.
 
     Before the first version there is nothing to compare with, and nothing that could be lost by going back.
@@ -164,7 +169,7 @@ def require_known(driver: Driver, path: Path) -> None:
             f"the live tree {path} equals no version",
             why=_why(tree),
             safe="nothing was changed",
-            hint="`mlsnap recover` brings the version back and keeps what differs; then run again",
+            hint=f"`{way_back(shared=shared)}` brings the version back and keeps what differs; then run again",
         )
 
 
@@ -182,6 +187,7 @@ def keep_all(sources: Sequence[Source], identity: Identity, *, commit: str, now:
         Taken(
             volume=it.volume,
             driver=it.driver,
+            tree=it.path,
             frozen=it.driver.freeze(it.path, parent=None, full=True, inventory=True),
         )
         for it in sources

@@ -147,16 +147,16 @@ def checkout(project: Project, revision: str) -> Back:
     return restore(project, str(found.version.name))
 
 
-def recover(project: Project) -> Back | None:
-    """Bring the live tree back to the version it should be; None when nothing differs.
+def recover(project: Project, *, shared: bool = False) -> Back | None:
+    """Bring the live tree (of a private volume, or `shared`) or the view back; None when nothing differs.
 
-    That is the version recorded for the tree, else the one that answers HEAD. Files that no version has are
+    Back to the version recorded for the tree, else the one that answers HEAD. Files that no version has are
     kept as a snapshot first. Raises `NoSuchVersion` when there is no version at all.
     """
     tidy(project.hands, project.driver, identity(project))
     recorded = live.read(project.driver.state_folder(), project.volume_path)
     revision = (recorded.target or recorded.version) if recorded else ""
-    if not project.private:
+    if not project.private and not shared:
         return _recover_view(project)
     noted = rolled_back.find(project.state, project.volume_path)
     revision = revision or (noted.version if noted is not None else "")
@@ -166,7 +166,8 @@ def recover(project: Project) -> Back | None:
     tree = look_if_possible(project.driver, project.volume_path, read=True)
     if tree is not None and tree.equal and tree.version == revision:
         return None
-    return _restore(project, revision, nearest=not (recorded and recorded.version), read=True)
+    nearest = not (recorded and recorded.version)
+    return _restore(project, revision, shared=shared, nearest=nearest, read=True)
 
 
 def require_volume(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -14,10 +15,11 @@ from ci_mlsnap.ports import Driver, Frozen, SealsTogether
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """One volume of a version that is being made: what was frozen of it, and its driver."""
+    """One volume of a version that is being made: what was frozen of it and of which tree, and its driver."""
 
     volume: str
     driver: Driver
+    tree: Path
     frozen: Frozen
 
 

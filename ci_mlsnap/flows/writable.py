@@ -71,6 +71,12 @@ def require_view(project: Project) -> Path:
             safe="nothing was changed",
             hint="set `view` in mlsnap.toml, or use --to DIR",
         )
+    if not project.driver.capabilities.freezes_clones:
+        raise Refused(
+            "this storage gives no writable copies within the volume",
+            safe="nothing was changed",
+            hint="use --to DIR: a copy that is yours",
+        )
     return project.view
 
 

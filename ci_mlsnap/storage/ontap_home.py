@@ -130,7 +130,13 @@ class Home:
     # -- first use, and looking --------------------------------------------------------------------
 
     def initialise(self, *, project: str, model: str) -> str:
-        """See `Driver.initialise`; the volume itself is never made. Raises `VolumeMissing` too."""
+        """See `Driver.initialise`; the volume itself is never made. Raises `VolumeMissing` too.
+
+        Without a login a volume that is ours already passes: who only restores needs none.
+        """
+        if self.api is None and self.bound() == (project, model):
+            require_id(self.store, self.volume_id)
+            return self.volume_id
         volume = self._require_fit()
         self.store.make()
         refuse_unsafe(self.store.root)

@@ -99,7 +99,7 @@ def _lose_and_restore(stage: Stage, live: Path) -> None:
     stage.say("The accident that everybody fears, in a live tree that all share")
     stage.run("sh", "-c", f"rm -r {shlex.quote(str(live))}/*")
     stage.run("mlsnap", "status")
-    stage.run("mlsnap", "restore", stage.commits[1][0][:7], "--shared")
+    stage.run("mlsnap", "recover", "--shared")
 
 
 def _go_back(stage: Stage) -> None:

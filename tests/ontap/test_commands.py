@@ -29,7 +29,7 @@ def test_a_commit_gets_its_version_as_a_snapshot_of_the_cluster(
     emulator: Emulator, models: Volume, place: Place
 ) -> None:
     sha = place.repository.git("rev-parse", "HEAD").strip()
-    place.mlsnap("run")
+    assert "not read" not in place.mlsnap("run").text
     assert place.states(sha)[-1] == "success"
     assert list(models.snapshots) == [sha]
     assert models.snapshots[sha].comment.startswith(f"mlsnap/1 p={REPOSITORY} model=digits sha={sha} m=")
@@ -55,6 +55,32 @@ def test_a_person_goes_back_and_forth(emulator: Emulator, models: Volume, place:
     place.mlsnap("verify", first)
     place.mlsnap("promote", first, "production")
     place.mlsnap("doctor")
+
+
+def test_the_live_tree_that_all_share_comes_back_by_name(emulator: Emulator, models: Volume, place: Place) -> None:
+    sha = place.repository.git("rev-parse", "HEAD").strip()
+    place.mlsnap("run")
+    (place.volume / "weights.txt").unlink()
+    assert "`mlsnap recover --shared` goes back" in place.mlsnap("status").stdout
+    place.mlsnap("recover", "--shared")
+    assert (place.volume / "weights.txt").read_text() == "first\n"
+    (place.volume / "weights.txt").write_text("by hand\n")
+    place.commit("second\n")
+    said = place.refused("live-tree-changed", 40, "run")
+    assert "`mlsnap recover --shared`" in said.text
+    place.mlsnap("recover", "--shared")
+    assert set(models.snapshots) == {sha, f"{sha}-keep-1"}
+    assert "nothing to recover: the live tree equals" in place.mlsnap("recover", "--shared").stdout
+
+
+def test_without_a_login_the_live_tree_comes_back_too(emulator: Emulator, models: Volume, place: Place) -> None:
+    sha = place.repository.git("rev-parse", "HEAD").strip()
+    place.mlsnap("run")
+    (place.volume / "weights.txt").unlink()
+    before = len(emulator.exchanges)
+    place.mlsnap("restore", sha, "--shared", env={"MLSNAP_ONTAP_PASSWORD": ""})
+    assert (place.volume / "weights.txt").read_text() == "first\n"
+    assert len(emulator.exchanges) == before
 
 
 def test_what_is_pruned_comes_back(emulator: Emulator, models: Volume, place: Place) -> None:

@@ -66,9 +66,9 @@ def run_again(stage: Stage) -> Done:
     """Run as a person does who was told how: the live tree may be half trained."""
     again = stage.mlsnap("run")
     if again.code == 40:
-        assert "mlsnap" in again.stderr.partition("next ")[2], again.text
-        restored = stage.mlsnap("restore", "HEAD~1", "--shared")
-        assert restored.code == 0, restored.text
+        assert "`mlsnap recover --shared`" in again.stderr, again.text
+        recovered = stage.mlsnap("recover", "--shared")
+        assert recovered.code == 0, recovered.text
         again = stage.mlsnap("run")
     return again
 
