@@ -6,7 +6,6 @@ import re
 import ssl
 
 import requests
-from jenkins import JenkinsException
 from requests import exceptions
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
@@ -111,7 +110,7 @@ def _reason(fault: Exception) -> str:
 
 def _says_missing(fault: Exception) -> bool:
     """python-jenkins raises its plain exception for what is missing in some calls."""
-    return isinstance(fault, JenkinsException) and str(fault).endswith("does not exist")
+    return type(fault).__module__ == "jenkins" and str(fault).endswith("does not exist")
 
 
 def _answer(fault: BaseException) -> requests.Response | None:

@@ -40,10 +40,11 @@ def run(ctx: click.Context, job: str, sha: str | None, given: tuple[str, ...], a
     JOB is the full name as Jenkins has it, with the folders before it: `ml/digits`.
     """
     from ci_mlsnap.flows import jenkins_run as flow
+    from ci_mlsnap.flows.jenkins_watch import Watch
 
     parameters = _parameters(given) | ({flow.SHA: _commit(ctx, sha)} if sha else {})
     with server_of(ctx) as server, stop_signals() as stop, _log_of_a_build(as_json):
-        watch = flow.Watch(say=_say, show=lambda line: click.echo(printable(line), err=as_json), stop=stop)
+        watch = Watch(say=_say, show=lambda line: click.echo(printable(line), err=as_json), stop=stop)
         built = flow.run(server, job, parameters, watch)
     if as_json:
         emit_json({"job": job, "number": built.number, "url": built.url, "result": built.result})

@@ -81,7 +81,12 @@ def _plugins(server: Server) -> Iterator[Finding]:
 def _rights(server: Server, job: str) -> Iterator[Finding]:
     folder = job.rpartition("/")[0]
     where = f"in {folder}" if folder else "on the server"
-    if server.may_create(folder):
+    try:
+        may = server.may_create(folder)
+    except JenkinsNotFound:
+        yield Finding(topic="rights", state="note", text=f"whether jobs can be made {where} cannot be told")
+        return
+    if may:
         yield Finding(topic="rights", state="ok", text=f"may make jobs {where}")
     else:
         hint = "only `mlsnap jenkins install` needs it"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import secrets
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import TypeVar
-
-import msgspec
 
 from ci_mlsnap.ci.jenkins_api import Server
 from ci_mlsnap.ci.jenkins_facts import Built, Job
@@ -20,13 +16,12 @@ from ci_mlsnap.errors import (
     BuildUnstable,
     Cancelled,
     JenkinsUnknown,
-    JenkinsUnreachable,
     MlsnapError,
     Refused,
     Terminated,
     UsageError,
 )
-from ci_mlsnap.training.signals import StopSignal
+from ci_mlsnap.flows.jenkins_watch import Lines, Quiet, Watch, patiently
 
 RUN_ID = "MLSNAP_RUN_ID"
 """The parameter by which a build is known to be the one that was asked for here."""
@@ -34,27 +29,7 @@ RUN_ID = "MLSNAP_RUN_ID"
 SHA = "MLSNAP_SHA"
 """The parameter that names the commit."""
 
-_T = TypeVar("_T")
-_LONGEST_LINE = 64 * 1024
 _ERRORS: Mapping[str, type[MlsnapError]] = {"UNSTABLE": BuildUnstable, "ABORTED": BuildAborted}
-
-
-class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds between two looks at the server; how long it may be away, as for a restart; and how long a build may
-    take to stop."""
-
-    look: float = 2.0
-    away: float = 900.0
-    stopping: float = 30.0
-
-
-class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is told what: `say` a word on how things are, `show` a line of the log; `stop` ends the build."""
-
-    say: Callable[[str], None]
-    show: Callable[[str], None]
-    stop: StopSignal
-    rhythm: Rhythm = Rhythm()
 
 
 def run(server: Server, name: str, parameters: Mapping[str, str], watch: Watch) -> Built:
@@ -68,7 +43,7 @@ def run(server: Server, name: str, parameters: Mapping[str, str], watch: Watch) 
     item = _start(server, job, wanted)
     number = _wait(server, job, item, watch) if item is not None else None
     if number is None:
-        number = _patiently(watch, lambda: _build_of(server, name, wanted))
+        number = patiently(watch, lambda: _build_of(server, name, wanted))
     if number is None:
         raise _lost(job)
     watch.say(f"build {number} of {name}: {server.build(name, number).url}")
@@ -145,9 +120,9 @@ def _build_of(server: Server, name: str, wanted: Mapping[str, str]) -> int | Non
 
 def _wait(server: Server, job: Job, item: int, watch: Watch) -> int | None:
     """Wait until the build begins, and give its number; None when the queue does not know it any more."""
-    said = ""
+    said, quiet = "", Quiet(watch)
     while True:
-        found = _patiently(watch, lambda: server.queued(item))
+        found = patiently(watch, lambda: server.queued(item))
         if found.build is not None or found.gone:
             return found.build
         if found.cancelled:
@@ -156,7 +131,9 @@ def _wait(server: Server, job: Job, item: int, watch: Watch) -> int | None:
             )
         if found.why and found.why != said:
             said = found.why
+            quiet.over()
             watch.say(f"in the queue: {said}")
+        quiet.tell(f"in the queue: {said or 'nothing says why'}")
         if watch.stop.wait(watch.rhythm.look):
             _leave_queue(server, job, item, watch)
 
@@ -183,12 +160,15 @@ def _lost(job: Job) -> JenkinsUnknown:
 
 def _follow(server: Server, name: str, number: int, watch: Watch) -> Built:
     """Show the log as it grows, until the build has ended."""
-    lines, start = _Lines(watch.show), 0
+    lines, start, quiet = Lines(watch.show), 0, Quiet(watch)
     while True:
-        part = _patiently(watch, partial(server.log, name, number, start))
+        part = patiently(watch, partial(server.log, name, number, start))
         lines.add(part.content)
         start = part.end
-        built = None if part.more else _patiently(watch, lambda: server.build(name, number))
+        if part.content:
+            quiet.over()
+        quiet.tell(f"build {number} of {name} goes on")
+        built = None if part.more else patiently(watch, lambda: server.build(name, number))
         if built is not None and not built.building:
             lines.end()
             return built
@@ -212,41 +192,3 @@ def _stop_build(server: Server, name: str, number: int, watch: Watch) -> None:
 def _cancelled(watch: Watch, what: str) -> Cancelled:
     kind = Cancelled if watch.stop.received == signal.SIGINT else Terminated
     return kind(what, hint="run it again when you like")
-
-
-def _patiently(watch: Watch, look: Callable[[], _T]) -> _T:
-    """Look, also over a restart of the server: a build goes on while nobody answers."""
-    end = time.monotonic() + watch.rhythm.away
-    said = False
-    while True:
-        try:
-            return look()
-        except JenkinsUnreachable as error:
-            if time.monotonic() > end or watch.stop.received is not None:
-                raise
-            if not said:
-                watch.say(f"{error.what}; waiting for it, the build goes on")
-            said = True
-            watch.stop.wait(watch.rhythm.look)
-
-
-class _Lines:
-    """Makes lines of a log's bytes; one that is very long is shown in pieces."""
-
-    def __init__(self, show: Callable[[str], None]) -> None:
-        self._show = show
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
-
-    def add(self, content: bytes) -> None:
-        *whole, self._rest = (self._rest + self._decoder.decode(content)).split("\n")
-        for line in whole:
-            self._show(line.removesuffix("\r"))
-        while len(self._rest) > _LONGEST_LINE:
-            self._show(self._rest[:_LONGEST_LINE])
-            self._rest = self._rest[_LONGEST_LINE:]
-
-    def end(self) -> None:
-        rest, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
-        if rest:
-            self._show(rest)

@@ -24,7 +24,9 @@ def test_the_version_is_said_without_even_click(folder: Folder) -> None:
     assert not imported(folder, "--version") & (NOT_EVEN_PARSED | {"click", "dataclasses", "typing"})
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("restore", "--help"), ("run", "--help")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("restore", "--help"), ("run", "--help"), ("jenkins", "run", "--help")]
+)
 def test_help_needs_no_more_than_click(folder: Folder, arguments: tuple[str, ...]) -> None:
     assert not imported(folder, *arguments) & NOT_EVEN_PARSED
 

@@ -11,7 +11,8 @@ from typing import Protocol
 
 import pytest
 
-from ci_mlsnap.ci.jenkins_api import Patience, Server
+from ci_mlsnap.ci.jenkins_api import Server
+from ci_mlsnap.ci.jenkins_client import Patience
 from ci_mlsnap.ci.jenkins_facts import Endpoint
 from tests.jenkins_server.lookalike import API_TOKEN, USER, JenkinsLookAlike
 

@@ -23,7 +23,8 @@ from ci_mlsnap.errors import (
     Terminated,
     UsageError,
 )
-from ci_mlsnap.flows.jenkins_run import RUN_ID, Rhythm, Watch, error_of, run
+from ci_mlsnap.flows.jenkins_run import RUN_ID, error_of, run
+from ci_mlsnap.flows.jenkins_watch import Quiet, Rhythm, Watch
 from ci_mlsnap.training.signals import StopSignal
 from tests.jenkins_server.conftest import Command
 from tests.jenkins_server.jobs import BRANCHES, add
@@ -134,6 +135,14 @@ def test_what_can_not_be_built_is_refused(server: Server, lookalike: JenkinsLook
     with pytest.raises(JenkinsNotFound):
         run(server, "nothing", {}, seen.watch)
     assert lookalike.state.scans == []
+
+
+def test_a_quiet_time_is_told_and_only_so(seen: Seen) -> None:
+    hasty = Watch(say=seen.said.append, show=seen.shown.append, stop=seen.watch.stop, rhythm=Rhythm(quiet=0.0))
+    Quiet(seen.watch).tell("the build goes on")
+    assert seen.said == []
+    Quiet(hasty).tell("the build goes on")
+    assert seen.said[0].startswith("the build goes on; no news for 0.0")
 
 
 # -- faults --------------------------------------------------------------------------------------------
