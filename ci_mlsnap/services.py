@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
@@ -130,8 +130,7 @@ def isolate_training(hands: Hands, *, trusted: bool) -> Isolation | None:
         if hands.build.name:
             for template in ALL_TEMPLATES:
                 load_markdown(template)
-        if hands.report is not None:
-            hands.report.load()
+        hands.report.load()
     return isolation
 
 
@@ -165,12 +164,7 @@ def read_settings(
     """
     in_ci = bool(build.name)
     below = folder.relative_to(repository.top).as_posix()
-    files, tested = folder_files(folder), None
-    if in_ci and event.sha:
-        files = _at(repository, event.sha, below)
-        if event.is_change_request:
-            base = event.base_sha or repository.resolve(f"origin/{event.base_ref}")
-            files, tested = _at(repository, base, below), files
+    files, tested = _files_that_count(repository, folder, build, event)
     layers = load_layers(
         repository=files,
         tested=tested,
@@ -196,6 +190,19 @@ def read_settings(
         raise
 
 
+def _files_that_count(
+    repository: GitRepository, folder: Path, build: Build, event: Event
+) -> tuple[ReadFile, ReadFile | None]:
+    """Give the files that decide, and those of a change request's own commit, which decide little."""
+    below = folder.relative_to(repository.top).as_posix()
+    if not (build.name and event.sha):
+        return folder_files(folder), None
+    own = _at(repository, event.sha, below)
+    if not event.is_change_request:
+        return own, None
+    return _at(repository, event.base_sha or repository.resolve(f"origin/{event.base_ref}"), below), own
+
+
 def pointers_folder(environ: Mapping[str, str], repository: GitRepository | None = None) -> Path:
     """Where the phases of one build find their run: the CI's folder for this job, else the git folder."""
     for variable in ("RUNNER_TEMP", "WORKSPACE_TMP"):
@@ -217,7 +224,8 @@ def _project(
     _require_apart([volume, *others])
     announcer = _announcer(site.environ, settings)
     hands = _hands(site, build, announcer, pointers_folder(site.environ, repository), settings)
-    hands = _reporting(hands, settings, folder)
+    files = _files_that_count(repository, folder, build, build.event())[0] if settings.report.templates else None
+    hands = _reporting(hands, settings, folder, files)
     driver = hands.open_volumes([volume, *others])
     if volume.private and not settings.volume.store:
         settings = _as_bound(settings, driver)
@@ -365,11 +373,16 @@ def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, setti
     )
 
 
-def _reporting(hands: Hands, settings: Settings, folder: Path) -> Hands:
-    """Let runs write their report where that is asked for; a relative path counts from `folder`."""
-    if not settings.report.output:
-        return hands
-    return msgspec.structs.replace(hands, report=RunReport(resolved(settings.report.output, folder)))
+def _reporting(hands: Hands, settings: Settings, folder: Path, files: ReadFile | None = None) -> Hands:
+    """Say where and how reports are written. A relative path counts from `folder`; templates that a repository
+    names are read from its `files` that decide, never from a change request's own."""
+    output, templates = settings.report.output, settings.report.templates
+    read = folder_files(resolved(templates, folder)) if templates else None
+    if templates and files is not None and settings.origins["report.templates"].source is Source.REPOSITORY:
+        top, decisive = PurePosixPath(templates), files
+        read = lambda name: decisive(str(top / name))  # noqa: E731 - read when pages are made, if ever
+    report = RunReport(resolved(output, folder) if output else None, read)
+    return msgspec.structs.replace(hands, report=report)
 
 
 def _endpoint(site: Site, build: Build, ontap: OntapSettings) -> Endpoint | None:

@@ -13,7 +13,6 @@ from ci_mlsnap.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from ci_mlsnap.flows.context import Project
-    from ci_mlsnap.flows.run_report import RunReport
 
 
 @click.command()
@@ -28,16 +27,14 @@ def report(ctx: click.Context, output: str | None, opened: bool, as_json: bool) 
     """
     from ci_mlsnap.domain.texts import counted
     from ci_mlsnap.flows.report import write_report
-    from ci_mlsnap.flows.run_report import RunReport
 
     project = open_here(ctx)
-    asked = RunReport(Path(output).absolute()) if output else _of_settings(project)
-    index = asked.folder / "index.html"
-    model = project.settings.model
-    done = write_report(project.driver, asked.folder, asked.look, project=project.project_id, model=model)
+    folder = Path(output).absolute() if output else _folder_of_settings(project)
+    index, look = folder / "index.html", project.hands.report.look
+    done = write_report(project.driver, folder, look, project=project.project_id, model=project.settings.model)
     if as_json:
         counts = {"files": done.files, "written": done.written, "removed": done.removed}
-        emit_json({"folder": str(asked.folder), "index": str(index), **counts})
+        emit_json({"folder": str(folder), "index": str(index), **counts})
     else:
         click.echo(printable(f"{index}: {counted(done.files, 'file')}, {done.written} written anew"))
     if opened:
@@ -45,14 +42,15 @@ def report(ctx: click.Context, output: str | None, opened: bool, as_json: bool) 
     return ExitCode.DONE
 
 
-def _of_settings(project: Project) -> RunReport:
-    if project.hands.report is None:
+def _folder_of_settings(project: Project) -> Path:
+    folder = project.hands.report.folder
+    if folder is None:
         raise UsageError(
             "nothing says where the pages are to go",
             safe="nothing was done",
             hint="`mlsnap report --output public` writes them to a folder of that name",
         )
-    return project.hands.report
+    return folder
 
 
 def _open(index: Path) -> None:

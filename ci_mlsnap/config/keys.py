@@ -483,6 +483,16 @@ KEYS: tuple[Key, ...] = (
         example='report.base_url = "https://acme.github.io/digits"',
     ),
     Key(
+        path=("report", "templates"),
+        level=Level.REPOSITORY,
+        kind=kinds.PATH,
+        text="A folder with [templates or a style sheet](report.md#your-own-templates) that stand in place of "
+        "those of the report's pages. In a repository it is inside the project's folder, and what is there at the "
+        "commit that decides counts, never a change request's own.",
+        default="none",
+        example='report.templates = "ci/report"',
+    ),
+    Key(
         path=("forge", "url"),
         level=Level.OPERATOR,
         kind=kinds.ENDPOINT,

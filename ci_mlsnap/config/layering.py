@@ -40,7 +40,8 @@ def settle(layers: Sequence[Layer], *, defaults: Defaults) -> Settings:
     """
     found, notes = _merged(layers)
     problems = [problem for layer in layers for problem in layer.problems]
-    combined = [*_volume_problems(found), *_gate_problems(found), *_policy_problems(found), *_site_problems(found)]
+    combined = [*_volume_problems(found), *_gate_problems(found), *_policy_problems(found)]
+    combined += [*_report_problems(found), *_site_problems(found)]
     # A value that could not be read is missing in `found`; what follows from that alone is not told.
     problems += [new for new in combined if not any(old.key.startswith(new.key) for old in problems)]
     raise_all(problems)
@@ -194,7 +195,7 @@ def _data_problems(name: str, fields: Mapping[str, Setting]) -> Iterator[Problem
         yield _problem(fields["store"], ("volumes", name, "store"), text)
 
 
-_PLACES = ("path", "store", "state", "ca", "certificate", "key", "clones", "output")
+_PLACES = ("path", "store", "state", "ca", "certificate", "key", "clones", "output", "templates")
 
 
 def _is_private(path: str) -> bool:
@@ -217,6 +218,15 @@ def _policy_problems(found: Found) -> Iterator[Problem]:
     if formats is not None and files is not None and files.value == "none":
         text = "is held against every file, and manifest.files says that they are not looked at"
         yield _problem(formats, ("policy", "formats"), text, 'set manifest.files = "changed"')
+
+
+def _report_problems(found: Found) -> Iterator[Problem]:
+    """A repository's templates are in the repository; only the operator may name a folder elsewhere."""
+    path = ("report", "templates")
+    setting = found.get(path)
+    by_operator = setting is None or setting.origin.source.level is Level.OPERATOR
+    if setting is not None and not by_operator and not _is_private(str(setting.value)):
+        yield _problem(setting, path, "leads out of the project's folder")
 
 
 def _site_problems(found: Found) -> list[Problem]:

@@ -85,11 +85,12 @@ class OntapSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where pages are written to, empty where a run writes none, and where they are published, without a slash at
-    its end. Paths are as they were written."""
+    """Where pages are written to, empty where a run writes none; where they are published, without a slash at its
+    end; and whose templates they are made with. Paths are as they were written."""
 
     output: str = ""
     base_url: str = ""
+    templates: str = ""
 
 
 class JenkinsSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -317,7 +317,8 @@ def tell_build(hands: Hands, record: Record) -> None:
 
 def write_report(hands: Hands, driver: Driver, record: Record) -> None:
     """Write the report where runs are asked for one. That it fails takes nothing from what the run did."""
-    if hands.report is None:
+    folder = hands.report.folder
+    if folder is None:
         return
     try:
         done = hands.report.write(driver, record)
@@ -325,7 +326,7 @@ def write_report(hands: Hands, driver: Driver, record: Record) -> None:
         text = f"not written: {error.what}" + (f" ({error.why})" if error.why else "")
         hands.progress.step(Step(name="report", state="failed", text=text))
     else:
-        text = f"{hands.report.folder / 'index.html'}, {done.written} files written"
+        text = f"{folder / 'index.html'}, {done.written} files written"
         hands.progress.step(Step(name="report", state="ok", text=text))
 
 

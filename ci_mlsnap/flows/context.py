@@ -67,8 +67,8 @@ class Hands(msgspec.Struct, frozen=True, kw_only=True):
     pointers: Path
     """The folder where phases of one build find their open run."""
     environ: Mapping[str, str]
-    report: RunReport | None = None
-    """Where each run that ends writes its report; None where nobody asked for one."""
+    report: RunReport = msgspec.field(default_factory=RunReport)
+    """Where each run that ends writes its report, if anywhere."""
     timing: Timing = msgspec.field(default_factory=Timing)
     clock: Callable[[], float] = time.time
 

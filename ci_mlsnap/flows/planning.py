@@ -106,7 +106,7 @@ def dirty_paths(project: Project) -> Iterator[str]:
     places = [place for place in (project.volume_path, project.view) if place is not None]
     places += [Path(place) for other in project.others for place in (other.path, other.view) if place]
     places += [Path(volume.path) for volume in project.data]
-    places += [project.hands.report.folder] if project.hands.report is not None else []
+    places += [project.hands.report.folder] if project.hands.report.folder is not None else []
     top = project.repository.top
     ours = [place for place in places if place.is_relative_to(top) and not project.repository.is_tracked(place)]
     for path in project.repository.dirty_paths(below=project.folder):

@@ -214,3 +214,51 @@ def test_a_status_links_to_the_page_of_its_version(make_place: MakePlace, tmp_pa
 
 def test_nothing_says_where_pages_go(place: Place) -> None:
     place.refused("usage", 2, "report", env=QUIET)
+
+
+# -- somebody's own templates --------------------------------------------------------------------------
+
+
+def test_a_repository_has_its_own_style_sheet_and_templates(make_place: MakePlace, tmp_path: Path) -> None:
+    place = make_place(settings=f'{SETTINGS}[report]\ntemplates = "ci/look"\n', train=TRAIN)
+    blocks = "{% block title %}x{% endblock %}{% block content %}<h1>{{ page.name }}</h1>{% endblock %}"
+    own = '{% extends "page.html.j2" %}' + blocks
+    place.commit(
+        "look",
+        **{
+            "scores.json": '{"accuracy": 0.8}',
+            "ci/look/style.css": "h1 { color: red }",
+            "ci/look/version.html.j2": own,
+        },
+    )
+    place.mlsnap("run", env=reporting(tmp_path / "out"))
+    sha = place.repository.head()
+    assert (tmp_path / "out" / "style.css").read_text() == "h1 { color: red }"
+    assert f"<h1>{sha[:7]}</h1>" in (tmp_path / "out" / sha / "index.html").read_text()
+    assert "All versions" in text_of(tmp_path / "out" / "index.html"), "what is not theirs stays ours"
+
+
+def test_the_operator_s_templates_win(make_place: MakePlace, tmp_path: Path) -> None:
+    place = make_place(settings=f'{SETTINGS}[report]\ntemplates = "ci/look"\n', train=TRAIN)
+    place.commit("look", **{"scores.json": '{"accuracy": 0.8}', "ci/look/style.css": "theirs"})
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "style.css").write_text("the operator's")
+    env = {**QUIET, "MLSNAP__REPORT__TEMPLATES": str(tmp_path / "site")}
+    place.mlsnap("report", "--output", str(tmp_path / "out"), env=env)
+    assert (tmp_path / "out" / "style.css").read_text() == "the operator's"
+
+
+def test_a_template_that_fails_is_named_with_its_line(make_place: MakePlace, tmp_path: Path) -> None:
+    place = make_place(settings=f'{SETTINGS}[report]\ntemplates = "look"\n', train=TRAIN)
+    place.commit("look", **{"scores.json": '{"accuracy": 0.8}', "look/version.html.j2": "\n{% if %}"})
+    said = place.refused("config-invalid", 2, "report", "--output", str(tmp_path / "out"), env=QUIET)
+    assert "version.html.j2" in said.stderr
+    assert "line 2" in said.stderr
+    said = place.mlsnap("run", env=reporting(tmp_path / "out"))
+    assert re.search(r"report +no +not written: report.templates: version.html.j2", said.stderr)
+    assert len(place.snapshots()) == 1
+
+
+def test_a_repository_names_no_folder_elsewhere(make_place: MakePlace, tmp_path: Path) -> None:
+    place = make_place(settings=f'{SETTINGS}[report]\ntemplates = "../look"\n', train=TRAIN)
+    place.refused("config-invalid", 2, "report", "--output", str(tmp_path / "out"), env=QUIET)
