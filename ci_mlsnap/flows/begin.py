@@ -61,6 +61,11 @@ def begin_planned(
         if stop.received == signal.SIGINT:
             raise
         raise Terminated(error.what, why=error.why, safe=error.safe, hint=error.hint) from None
+    if begun.plan.action == "train" and project.hands.build.name and project.repository.keeps_login():
+        text = (
+            "git's configuration has the checkout's login, where training finds it: `persist-credentials: false`"
+        )
+        project.hands.progress.step(Step(name="checkout", state="note", text=text))
     if begun.run is None:
         if phases:
             pointers.point_idle(project.hands.pointers, begun.digest)

@@ -254,6 +254,10 @@ class GitRepository:
         """All of `git config` below `mlsnap`, by full name; a name without a value is `true`."""
         return {name: value for name, value in self._config().items() if name.startswith("mlsnap.")}
 
+    def keeps_login(self) -> bool:
+        """Tell whether git's configuration here sends a header to some host, by which a CI's checkout logs in."""
+        return self._ask("config", "--name-only", "--get-regexp", r"^http\.(.*\.)?extraheader$").code == 0
+
     def _config(self) -> Mapping[str, str]:
         """What matters here of git's configuration, and no more: CIs keep tokens there."""
         listed = self._ask("config", "--null", "--get-regexp", r"^(mlsnap\..*|remote\.origin\.url)$")

@@ -48,6 +48,7 @@ on:
     inputs:
       sha: {{description: the commit, type: string}}
       dry-run: {{description: only print, type: boolean}}
+env: {{MLSNAP__FORGE__PAUSE: 0s}}
 jobs:
   train:
     runs-on: self-hosted

@@ -13,6 +13,7 @@ Make = Callable[..., Workplace]
 
 THREE_JOBS = f"""\
 on: push
+env: {{MLSNAP__FORGE__PAUSE: 0s}}
 jobs:
   begin:
     runs-on: self-hosted

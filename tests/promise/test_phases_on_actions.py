@@ -436,3 +436,18 @@ def test_a_job_without_the_checkout_trains_what_begin_handed_on(stage: Stage) ->
     assert stage.versions(sha) == [sha]
     assert stage.states(sha) == ["pending", "success"]
     stage.require_rest()
+
+
+def test_a_login_that_the_checkout_left_for_training_is_told_and_not_shown(stage: Stage) -> None:
+    work = job(stage, "push", push(stage))
+    stage.repository.git("config", "http.extraheader", "AUTHORIZATION: basic c2VjcmV0")
+    begun = work.step("begin", secrets=True)
+    assert begun.code == 0, begun.text
+    assert "persist-credentials: false" in begun.text
+    assert "c2VjcmV0" not in begun.text
+    stage.repository.git("config", "--unset", "http.extraheader")
+    assert work.step("finish", secrets=True).code == 0
+    work.event(push(stage, after=stage.another_commit("two")))
+    again = work.step("begin", secrets=True)
+    assert again.code == 0, again.text
+    assert "persist-credentials" not in again.text
