@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 
 from ci_mlsnap.training.models import keras, numpy_file, onnx, pickle_file, safetensors, torch_file
@@ -12,7 +13,7 @@ from ci_mlsnap.training.models.source import Source
 
 Reader = Callable[[Source, Found], None]
 
-_TEXT_LOOKED_AT = 64 << 10
+_PART = 1 << 20
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 _NOT_LOOKED_INTO = "an archive, or a compressed file, that is not looked into"
 
@@ -28,6 +29,8 @@ def look(source: Source) -> Found:
         found.problem = "it takes too much memory to read"
     except Exception:  # noqa: BLE001 - whatever a parser of hostile bytes trips over is damage in them
         found.problem = "it is damaged"
+    if found.problem and found.runs_code == "no" and found.format != "safetensors":
+        found.runs_code, found.why = "unknown", "not all of it was read"
     return found
 
 
@@ -63,7 +66,7 @@ def _look_into_zip(source: Source, found: Found) -> None:
 
 def _look_at_others(source: Source, found: Found) -> None:
     """Tell texts and pictures, which hold no model, from compressed pickles, archives and what is unknown."""
-    head = source.at(0, min(source.size, _TEXT_LOOKED_AT))
+    head = source.at(0, min(source.size, 512))
     if head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         found.format, found.runs_code, found.why = "image", "no", "a picture"
     elif (content := pickle_file.unpacked(source)) is not None:
@@ -73,19 +76,23 @@ def _look_at_others(source: Source, found: Found) -> None:
             pickle_file.read_pickle(content, found)
     elif is_packed(head):
         found.format, found.why = "archive", _NOT_LOOKED_INTO
-    elif _is_text(head):
+    elif _is_text(source) and not pickle_file.may_be_pickle(source):
         found.format, found.runs_code, found.why = "text", "no", "a text"
 
 
-def _is_text(head: bytes) -> bool:
+def _is_text(source: Source) -> bool:
+    """Tell whether all of it is a text: an archive may stand behind one, and is found from its end."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    source.seek(0)
     try:
-        # A character may be cut in two where the look ends.
-        text = head[: -3 if len(head) == _TEXT_LOOKED_AT else None].decode()
-    except UnicodeDecodeError as error:
-        if len(head) < _TEXT_LOOKED_AT or error.start < len(head) - 6:
-            return False
-        text = head[: error.start].decode()
-    return "\0" not in text
+        while part := source.read(_PART):
+            if b"\0" in part:
+                return False
+            decoder.decode(part)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_npy(source: Source) -> bool:

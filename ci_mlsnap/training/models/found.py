@@ -23,6 +23,10 @@ class Unread(Exception):
     """Why a file, or the rest of it, is not read. The text quotes nothing of the file."""
 
 
+class TooMuch(Unread):
+    """The reason is a limit of ours, so that the file may be anything."""
+
+
 @dataclass(kw_only=True)
 class Found:
     """The facts of one file. `runs_code` says whether loading it can run code, and `why`."""

@@ -28,6 +28,7 @@ _OBJECTS_AT_MOST = 100_000
 _DEEP_AT_MOST = 64
 _SUPERBLOCKS_AT = (0, 512, 1024, 2048, 4096)
 _SPACE, _LINK_INFO, _TYPE, _LINK, _ATTRIBUTE, _CONTINUED, _TABLE = 0x1, 0x2, 0x3, 0x6, 0xC, 0x10, 0x11
+_ATTRIBUTE_INFO = 0x15
 
 
 @dataclass(kw_only=True)
@@ -72,15 +73,15 @@ class File:
         self._numbers = Numbers(self._source, offset=sizes[0], length=sizes[1])
         self._root = self._root_address(version)
 
-    def attributes(self, group: str = "") -> dict[str, str]:
-        """Give the texts among the attributes of the file's root, or of a group in it."""
+    def attributes(self, group: str = "") -> dict[str, str | None]:
+        """Give the attributes of the file's root, or of a group in it, that are texts; None for any other."""
         found = self._object(self._root)
         if group:
             address = dict(found.links).get(group)
             if address is None:
                 return {}
             found = self._object(address)
-        return {it.name: text for it in found.attributes if (text := self._text(it)) is not None}
+        return {it.name: self._text(it) for it in found.attributes}
 
     def datasets(self) -> Iterator[Dataset]:
         """Give all datasets, in the order of the file."""
@@ -121,14 +122,15 @@ class File:
                 it.links += [found] if found else []
             elif message.kind == _TABLE:
                 it.links += self._symbols(*self._numbers.two_addresses(message.data))
-            elif message.kind == _LINK_INFO:
-                self._require_links_in_header(message.data)
+            elif message.kind in (_LINK_INFO, _ATTRIBUTE_INFO):
+                self._require_in_header(message.data, order=8 if message.kind == _LINK_INFO else 2)
         return it
 
-    def _require_links_in_header(self, data: bytes) -> None:
-        place = 2 + (8 if data[1:2] and data[1] & 1 else 0)
+    def _require_in_header(self, data: bytes, *, order: int) -> None:
+        """Raise for links or attributes that stand in a heap; `order` bytes are before its address, where kept."""
+        place = 2 + (order if data[1:2] and data[1] & 1 else 0)
         if not self._numbers.is_undefined(data[place : place + self._numbers.offset]):
-            raise Unread("it has groups in a form that is not read")
+            raise Unread("it has groups or attributes in a form that is not read")
 
     # -- object headers ------------------------------------------------------------------------------------
 

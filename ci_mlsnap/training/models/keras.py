@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -35,16 +36,19 @@ def read_keras(archive: Archive, found: Found) -> None:
 
 def read_hdf5(source: Source, found: Found) -> None:
     """Take the datasets of an HDF5 file, and what Keras writes into its attributes. Raises `Unread`."""
-    found.runs_code, found.why = "no", _NUMBERS
     file = File(source)
     attributes = file.attributes()
+    found.runs_code, found.why = "no", _NUMBERS
     weights = file.attributes("model_weights")
     version = attributes.get("keras_version") or weights.get("keras_version")
     if version:
         found.framework, found.version = "keras", version
     if "model_config" in attributes:
         found.framework = "keras"
-        _take_config(_parsed(attributes["model_config"].encode("utf-8", "replace")), found)
+        config = attributes["model_config"]
+        if config is None:
+            raise Unread("its configuration is no text that can be read")
+        _take_config(_parsed(config.encode("utf-8", "replace")), found)
     _take_weights(file, found)
 
 
@@ -63,7 +67,9 @@ def _take_config(config: dict[str, Any], found: Found) -> None:
             found.runs_code, found.why = "yes", _LAMBDA
             return
         module = _text(it, "module") if name else ""
-        if module and module.removeprefix("tensorflow.").partition(".")[0] not in _OF_KERAS:
+        if module == "builtins" and hasattr(builtins, _text(it, "config") or "function"):
+            modules.add(f"builtins.{_text(it, 'config')}")
+        elif module and module.removeprefix("tensorflow.").partition(".")[0] not in _OF_KERAS:
             modules.add(module)
     if modules:
         found.runs_code = "yes"

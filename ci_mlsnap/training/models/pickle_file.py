@@ -8,12 +8,11 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 from ci_mlsnap.training.models import arrays
 from ci_mlsnap.training.models.arrays import array_of, bytes_of, things
-from ci_mlsnap.training.models.found import Found, Unread
+from ci_mlsnap.training.models.found import Found, TooMuch, Unread
 from ci_mlsnap.training.models.pickled import Global, Machine, Thing
 from ci_mlsnap.training.models.source import Source
 
@@ -59,10 +58,16 @@ def is_pickle(source: Source) -> bool:
     head = source.at(0, min(2, source.size))
     if head[:1] == b"\x80" and head[1:] <= b"\x05":
         return True
-    machine = Machine(Source(io.BytesIO(source.at(0, min(_PART, source.size)))))
-    with suppress(Unread):
-        machine.follow()
-    return machine.calls > 0 and all(_NAME.fullmatch(name) for name in machine.imports)
+    return _calls_something(source)
+
+
+def may_be_pickle(source: Source) -> bool:
+    """Tell whether what looks like none goes on for longer than it was followed."""
+    try:
+        _calls_something(source, raises=True)
+    except TooMuch:
+        return True
+    return False
 
 
 def is_legacy_torch(source: Source) -> bool:
@@ -117,6 +122,20 @@ def unpacked(source: Source) -> Source | None:
     except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
         return None
     return Source(content, allowance=source.allowance)
+
+
+def _calls_something(source: Source, *, raises: bool = False) -> bool:
+    """Tell whether it begins like a pickle that imports something and calls it."""
+    source.seek(0)
+    machine = Machine(source)
+    try:
+        machine.follow()
+    except TooMuch:
+        if raises:
+            raise
+    except Unread:
+        pass
+    return machine.calls > 0 and any(_NAME.fullmatch(name) for name in machine.imports)
 
 
 def _opener(head: bytes) -> Callable[[], _Unpacker] | None:

@@ -11,7 +11,7 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, cast
 
-from ci_mlsnap.training.models.found import Unread
+from ci_mlsnap.training.models.found import TooMuch, Unread
 from ci_mlsnap.training.models.source import Source
 
 STEPS_AT_MOST = 1_000_000
@@ -125,7 +125,7 @@ class Machine:
             for opcode, argument, _ in pickletools.genops(cast("Any", self._stream)):
                 self._steps += 1
                 if self._steps > STEPS_AT_MOST:
-                    raise Unread(f"it has more than {STEPS_AT_MOST:,} instructions")
+                    raise TooMuch(f"it has more than {STEPS_AT_MOST:,} instructions")
                 name = opcode.name
                 if name in _CONSTANTS:
                     stack.append(argument)

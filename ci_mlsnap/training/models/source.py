@@ -6,7 +6,7 @@ import io
 import struct
 from typing import IO, Any
 
-from ci_mlsnap.training.models.found import Unread
+from ci_mlsnap.training.models.found import TooMuch, Unread
 
 READ_AT_MOST = 256 << 20
 AT_ONCE = 32 << 20
@@ -22,7 +22,7 @@ class Allowance:
     def take(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
-            raise Unread(f"more than {READ_AT_MOST >> 20} MiB of it would have to be read")
+            raise TooMuch(f"more than {READ_AT_MOST >> 20} MiB of it would have to be read")
 
 
 class Source:
@@ -67,13 +67,13 @@ class Source:
         left = max(0, self.size - self._place)
         count = left if count is None or count < 0 else min(count, left)
         if count > AT_ONCE:
-            raise Unread(f"more than {AT_ONCE >> 20} MiB of it would have to be in memory at once")
+            raise TooMuch(f"more than {AT_ONCE >> 20} MiB of it would have to be in memory at once")
         return self._taken(count, line=False)
 
     def readline(self) -> bytes:
         line = self._taken(min(_LINE_AT_MOST, max(0, self.size - self._place)), line=True)
         if len(line) == _LINE_AT_MOST:
-            raise Unread("it has a very long line")
+            raise TooMuch("it has a very long line")
         return line
 
     def seek(self, place: int, whence: int = io.SEEK_SET) -> int:

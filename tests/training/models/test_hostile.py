@@ -72,6 +72,16 @@ DAMAGED: dict[str, tuple[str, bytes, str]] = {
     "literal that calls": ("numpy", npy(b"{'descr': __import__('os').system('x')}\n"), "no literal"),
     "literal that is nested": ("numpy", npy(b"(" * 60_000), "no literal"),
     "array without a shape": ("numpy", npy(b"{'descr': '<f4'}"), "not what it should"),
+    "kinds in one text": (
+        "numpy",
+        npy(b"{'descr': 'i4,O8', 'fortran_order': False, 'shape': (1,)}"),
+        "not what it",
+    ),
+    "kind by its long name": (
+        "numpy",
+        npy(b"{'descr': 'object', 'fortran_order': False, 'shape': (1,)}"),
+        "not what",
+    ),
     "long header of an array": ("numpy", b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + bytes(100), "very long"),
     "archive without an end": ("archive", zipped({"a": b"x"})[:-30] + bytes(30), "without an end"),
     "module that is another name": (
@@ -179,6 +189,8 @@ def test_an_archive_in_an_archive_is_named(member: bytes) -> None:
         ({"class_name": "Own", "module": "somebody.layers", "config": {}}, "yes"),
         ({"class_name": "Own", "module": "keras_evil", "config": {}}, "yes"),
         ({"class_name": "system", "module": "os", "config": {}}, "yes"),
+        ({"class_name": "function", "module": "builtins", "config": "exec"}, "yes"),
+        ({"class_name": "function", "module": "builtins", "config": "own_loss"}, "no"),
     ],
 )
 def test_keras_layers_that_are_not_its_own_can_run_code(layer: dict[str, object], runs: str) -> None:

@@ -30,6 +30,9 @@ def h5py() -> None:
             group["flags"] = np.zeros(2, "bool")
             group["names"] = np.array([b"a", b"b"])
             group.create_dataset("packed", data=np.zeros((10, 10), "int64"), chunks=(5, 5), compression="gzip")
+    with h5py.File(HERE / "heap.h5", "w", libver="latest") as file:
+        for number in range(20):
+            file.attrs[f"attribute {number}"] = "x"
     with h5py.File(HERE / "many.h5", "w") as file:
         for number in range(60):
             file.attrs[f"attribute {number}"] = "x" * 50
