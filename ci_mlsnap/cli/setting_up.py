@@ -44,7 +44,7 @@ def init(ctx: click.Context, /, *, train: str, volume: str, action: str | None, 
 @json_option
 @click.option(
     "--role",
-    type=click.Choice(["run", "prune", "restore"]),
+    type=click.Choice(["run", "group", "prune", "restore", "clone", "in-place"]),
     help="Print the commands that make a role on ONTAP with the least rights for this.",
 )
 @click.pass_context

@@ -352,7 +352,8 @@ def _snapshot_step(plan: Plan, volumes: Sequence[VolumeRecord], *, at_once: bool
     instant = "at one instant" if at_once else "one after the other, not at one instant"
     where = f" in {len(volumes)} volumes, {instant}" if len(volumes) > 1 else ""
     ways = " and ".join(dict.fromkeys(it.way for it in volumes))
-    how = f"({ways}, {size(sum(it.copied_bytes for it in volumes))} written anew)"
+    unread = "" if all(it.read_back for it in volumes) else ", not read back"
+    how = f"({ways}, {size(sum(it.copied_bytes for it in volumes))} written anew{unread})"
     short = SnapshotName.parse(plan.name).short
     text = f"{short}  {held}{where} {how}"
     return Step(name="snapshot", state="ok", text=text, seconds=volumes[0].storage_seconds)

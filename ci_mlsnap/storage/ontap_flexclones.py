@@ -25,7 +25,8 @@ from ci_mlsnap.storage.ontap_requests import settled
 from ci_mlsnap.trees.mounts import mount_of
 from ci_mlsnap.trees.remove import remove_tree
 
-_COMMENT = "mlsnap/1 clone of "
+_NAMED = "mlsnap_"
+"""How the names of clones begin: a volume's name has letters, digits and `_` alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +41,18 @@ class FlexClones:
         return self.root is not None and _real(destination).parent.is_relative_to(os.path.realpath(self.root))
 
     def find(self, destination: Path) -> NativeVolume | None:
-        """Give the clone of ours that stands at a place. Raises `StorageFailed` without a login."""
+        """Give the clone of ours that is for a place, mounted there or not any more.
+
+        Raises `StorageFailed` without a login.
+        """
         if not self.covers(destination):
             return None
-        found = self._api.volumes(nas__path=self._junction(destination))
-        return next((it for it in found if it.comment.startswith(self._comment_of(""))), None)
+        junction = self._junction(destination)
+        found = self._api.volumes(name=f"{_NAMED}*")
+        ours = (
+            it for it in found if it.comment.startswith(self._whose) and it.comment.endswith(f" at={junction}")
+        )
+        return next((it for it in ours if it.junction in ("", junction)), None)
 
     def make(self, name: SnapshotName, destination: Path) -> Path:
         """Make a version a volume at a free place. What does not show it in the end is removed, or else named.
@@ -89,8 +97,8 @@ class FlexClones:
     def _wanted(self, name: SnapshotName, snapshot: str, destination: Path) -> WantedClone:
         volume = self.home.native
         return WantedClone(
-            name=f"mlsnap_{re.sub('[^0-9a-z]', '_', str(name))}_{new_token()}",
-            comment=self._comment_of(str(name)),
+            name=f"{_NAMED}{re.sub('[^0-9a-z]', '_', str(name))}_{new_token()}",
+            comment=f"{self._whose} version={name} at={self._junction(destination)}",
             junction=self._junction(destination),
             svm=volume.svm,
             volume=volume.uuid,
@@ -152,9 +160,10 @@ class FlexClones:
     def _api(self) -> OntapApi:
         return self.home.cluster
 
-    def _comment_of(self, name: str) -> str:
-        """Say whose clone it is; the version comes last."""
-        return f"{_COMMENT}volume={self.home.volume_id} version={name}"
+    @property
+    def _whose(self) -> str:
+        """How the comment of each clone of this volume begins; what follows is the version and the place."""
+        return f"mlsnap/1 clone of volume={self.home.volume_id}"
 
     def _junction(self, destination: Path) -> str:
         """Give a place as the SVM's namespace has it: what is mounted at the root says from where that counts."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 VOLUMES = "/api/storage/volumes"
 SNAPSHOTS = "/api/storage/volumes/*/snapshots"
+GROUPS = "/api/application/consistency-groups"
 
 _LOOKING = {VOLUMES: "readonly", "/api/cluster/jobs": "readonly"}
 
@@ -18,8 +19,17 @@ ROLES: Mapping[str, Mapping[str, str]] = {
     "run": {**_LOOKING, SNAPSHOTS: "read_create"},
     "prune": {**_LOOKING, SNAPSHOTS: "all"},
     "restore": {**_LOOKING, SNAPSHOTS: "readonly", "/api/storage/file/clone": "read_create"},
+    "clone": {**_LOOKING, VOLUMES: "all", SNAPSHOTS: "readonly"},
+    "in-place": {**_LOOKING, VOLUMES: "read_modify", SNAPSHOTS: "readonly"},
+    "group": {
+        **_LOOKING,
+        SNAPSHOTS: "read_create_modify",
+        GROUPS: "readonly",
+        f"{GROUPS}/*/snapshots": "read_create",
+    },
 }
-"""By what it is for: which access to which address. `run` makes versions and can delete none."""
+"""By what it is for: which access to which address. `run` makes versions and can delete none; `group` does so for
+several volumes at one instant. `clone` and `in-place` may change volumes: they are for people, not for runners."""
 
 
 def commands_of(kind: str, *, svm: str) -> Sequence[str]:

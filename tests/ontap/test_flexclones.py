@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ci_mlsnap.errors import MlsnapError, SnapshotHeld, StorageFailed, StorageFo
 from ci_mlsnap.storage.ontap import OntapDriver
 from ci_mlsnap.storage.ontap_endpoint import Wishes
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, look, publish, write, write_sample
+from tests.ontap.cutting import is_cut_off
 from tests.ontap.emulator.access import PRUNING, Account
 from tests.ontap.emulator.faults import BROKEN, LOGIN_PAGE, LOST_ANSWER, LOST_REQUEST, TRUNCATED, Fault, JobFault
 from tests.ontap.emulator.server import Emulator
@@ -205,3 +207,19 @@ def test_a_version_that_a_clone_stands_on_is_not_deleted_and_the_clone_is_named(
     driver.remove_clone(place)
     driver.delete(FIRST)
     assert driver.get(FIRST) is None
+
+
+@pytest.mark.parametrize("worked", [False, True])
+def test_a_removal_that_was_cut_off_at_any_request_is_ended_by_doing_it_again(
+    emulator: Emulator, live: Path, root: Path, driver: OntapDriver, worked: bool
+) -> None:
+    published(driver, live)
+    for at in range(1, 20):
+        place = driver.clone(FIRST, root / f"clones/{at}")
+        cut = is_cut_off(partial(driver.remove_clone, place), at=at, worked=worked)
+        driver.remove_clone(place)
+        assert clones(emulator) == []
+        if not cut:
+            assert at > 2
+            return
+    pytest.fail("the act never ended")

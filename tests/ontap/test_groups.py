@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import LateWriter, MlsnapError, SnapshotForeign, StorageUnknown
 from ci_mlsnap.flows.sealing import Taken, manifests, marker_of, seal
 from ci_mlsnap.storage.ontap import OntapDriver
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, manifest_of, write
+from tests.ontap.cutting import is_cut_off
 from tests.ontap.emulator.access import PRUNING, Account
 from tests.ontap.emulator.faults import BROKEN, LOGIN_PAGE, LOST_ANSWER, LOST_REQUEST, TRUNCATED, Fault, JobFault
 from tests.ontap.emulator.server import Emulator
@@ -54,12 +57,12 @@ def frozen(emulator: Emulator, drivers: Sequence[OntapDriver]) -> list[Taken]:
         driver.initialise(project=PROJECT, model=MODEL)
         write(live, {"weights.bin": volume.name.encode()})
         found = driver.freeze(live, parent=None, full=False, inventory=True)
-        taken.append(Taken(volume=volume.name, driver=driver, frozen=found))
+        taken.append(Taken(volume=volume.name, driver=driver, tree=live, frozen=found))
     return taken
 
 
-def sealed(taken: Sequence[Taken]) -> bool:
-    header = replace(manifest_of(taken[0].driver, FIRST, taken[0].frozen).header, volume="models")
+def sealed(taken: Sequence[Taken], name: SnapshotName = FIRST) -> bool:
+    header = replace(manifest_of(taken[0].driver, name, taken[0].frozen).header, volume="models")
     made = manifests(taken, header)
     return seal(taken, made, marker_of(made[0]))
 
@@ -86,6 +89,7 @@ def frozen_again(drivers: Sequence[OntapDriver], emulator: Emulator) -> list[Tak
         Taken(
             volume=volume.name,
             driver=driver,
+            tree=emulator.cluster.path(volume),
             frozen=driver.freeze(emulator.cluster.path(volume), parent=None, full=False, inventory=True),
         )
         for driver, volume in zip(drivers, emulator.cluster.volumes.values(), strict=False)
@@ -218,3 +222,23 @@ def test_the_run_says_whether_it_was_one_instant(emulator: Emulator, models: Vol
         second = place.commit("second\n")
         assert "in 2 volumes, at one instant" in place.mlsnap("run").text
         place.mlsnap("verify", second)
+
+
+@pytest.mark.parametrize(("worked", "start"), [(False, 1), (True, 3)])
+def test_what_was_cut_off_at_some_request_is_ended_by_doing_it_again(
+    emulator: Emulator, models: Volume, tokens: Volume, group: Group, tmp_path: Path, worked: bool, start: int
+) -> None:
+    for at in range(start, 40, 4):
+        name = SnapshotName(sha=f"{at:040x}")
+        taken = frozen(emulator, opened(emulator, [models, tokens], tmp_path))
+        cut = is_cut_off(partial(sealed, taken, name), at=at, worked=worked)
+        later = opened(emulator, [models, tokens], tmp_path)
+        again = [replace(it, driver=driver) for it, driver in zip(taken, later, strict=True)]
+        sealed(again, name)
+        for driver, volume in zip(later, (models, tokens), strict=True):
+            driver.read_back(name)
+            assert volume.snapshots[str(name)].comment
+        if not cut:
+            assert at > 8
+            return
+    pytest.fail("the act never ended")

@@ -92,7 +92,7 @@ def test_the_status_says_that_it_was_not_read_back(
         sha = place.repository.git("rev-parse", "HEAD").strip()
         said = place.refused("storage-failed", 20, "run").text
         assert "ontap.readback" in said
-        place.mlsnap("run", env={"MLSNAP__ONTAP__READBACK": "server"})
+        assert "not read back" in place.mlsnap("run", env={"MLSNAP__ONTAP__READBACK": "server"}).text
         assert list(models.snapshots) == [sha]
         state, text = place.statuses(sha)[-1]
         assert state == "success" and "not read back" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.errors import MlsnapError, NoSuchVersion, Refused, SnapshotHeld, StorageUnknown, VolumeRefused
 from ci_mlsnap.storage.ontap import OntapDriver
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, SECOND, look, publish, write, write_sample
+from tests.ontap.cutting import is_cut_off
 from tests.ontap.emulator.faults import BROKEN, LOGIN_PAGE, LOST_ANSWER, LOST_REQUEST, TRUNCATED, Fault, JobFault
 from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Volume
@@ -165,3 +167,22 @@ def test_a_damaged_version_is_not_restored(
         driver.revert(FIRST, losing=NEWER)
     assert list(models.snapshots) == [str(FIRST), str(SECOND)]
     emulator.cluster.drop(models, str(FIRST))  # the fixture would find what this test did
+
+
+@pytest.mark.parametrize("worked", [False, True])
+def test_what_was_cut_off_at_any_request_is_ended_by_doing_it_again(
+    emulator: Emulator, models: Volume, live: Path, driver: OntapDriver, tmp_path: Path, worked: bool
+) -> None:
+    first = published(driver, live)
+    for at in range(1, 20):
+        other = driver_of(emulator, models, tmp_path / "state", patience=HASTY)
+        cut = is_cut_off(partial(other.revert, FIRST, losing=NEWER), at=at, worked=worked)
+        driver.revert(FIRST, losing=NEWER)
+        assert look(live) == first
+        assert list(models.snapshots) == [str(FIRST)]
+        if not cut:
+            assert at > 2
+            return
+        write(live, {"weights.bin": b"newer"})
+        emulator.cluster.snapshot(models, str(SECOND))
+    pytest.fail("the act never ended")

@@ -33,6 +33,7 @@ from ci_mlsnap.storage.ontap_errors import failure
 from ci_mlsnap.storage.ontap_natives import Natives
 from ci_mlsnap.storage.ontap_shelf import OntapShelf
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, SECOND, write
+from tests.ontap.cutting import CutOff, cut_off
 from tests.ontap.emulator.access import SNAPSHOTS_ONLY, Account
 from tests.ontap.emulator.faults import (
     BROKEN,
@@ -502,26 +503,6 @@ def test_what_was_seen_a_moment_ago_is_not_asked_for_again_but_what_we_did_is(
 
 
 # -- cut off -------------------------------------------------------------------------------------------
-
-
-class CutOff(BaseException):
-    """Stands for the end of the process."""
-
-
-def cut_off(monkeypatch: pytest.MonkeyPatch, *, at: int, worked: bool) -> None:
-    """Let the process end at one of the next requests: before it is sent, or before its answer is heard."""
-    from ci_mlsnap.storage.ontap_connection import Connection
-
-    send, numbers = Connection.send, iter(range(1, 1000))
-
-    def cut(self: Connection, *arguments: Any, **given: Any) -> Any:
-        number = next(numbers)
-        answer = send(self, *arguments, **given) if number < at or worked else None
-        if number >= at:
-            raise CutOff
-        return answer
-
-    monkeypatch.setattr(Connection, "send", cut)
 
 
 def acted(driver: OntapDriver, act: str, frozen: Frozen) -> None:
