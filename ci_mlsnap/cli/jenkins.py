@@ -47,11 +47,21 @@ def run(ctx: click.Context, job: str, sha: str | None, given: tuple[str, ...], a
         watch = Watch(say=_say, show=lambda line: click.echo(printable(line), err=as_json), stop=stop)
         built = flow.run(server, job, parameters, watch)
     if as_json:
-        emit_json({"job": job, "number": built.number, "url": built.url, "result": built.result})
+        emit_json(
+            {
+                "job": job,
+                "number": built.number,
+                "url": built.url,
+                "result": built.result,
+                "told": flow.told(built),
+            }
+        )
     error = flow.error_of(built, job)
     if error is not None:
         raise error
     _say(f"build {built.number} of {job} ended as {built.result}")
+    if flow.told(built):
+        _say(flow.told(built).removeprefix("mlsnap "))
     return ExitCode.DONE
 
 

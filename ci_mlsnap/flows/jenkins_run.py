@@ -10,6 +10,7 @@ from functools import partial
 
 from ci_mlsnap.ci.jenkins_api import Server
 from ci_mlsnap.ci.jenkins_facts import Built, Job
+from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.errors import (
     BuildAborted,
     BuildFailed,
@@ -50,13 +51,20 @@ def run(server: Server, name: str, parameters: Mapping[str, str], watch: Watch) 
     return _follow(server, name, number, watch)
 
 
+def told(built: Built) -> str:
+    """Give what mlsnap in the build says of it; empty where it said nothing."""
+    lines = (one_line(line) for line in built.description.splitlines())
+    return next((line for line in reversed(list(lines)) if line.startswith("mlsnap ")), "")
+
+
 def error_of(built: Built, name: str) -> MlsnapError | None:
     """Give the error that a build's result stands for; None for a success."""
     if built.result == "SUCCESS":
         return None
     kind = _ERRORS.get(built.result, BuildFailed)
     hint = "its log is above" + (f", and at {built.url}" if built.url else "")
-    return kind(f"build {built.number} of {name} ended as {built.result or 'nothing known'}", hint=hint)
+    what = f"build {built.number} of {name} ended as {built.result or 'nothing known'}"
+    return kind(what, why=told(built), hint=hint)
 
 
 # -- starting ----------------------------------------------------------------------------------------

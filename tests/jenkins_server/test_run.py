@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ci_mlsnap.ci.jenkins_api import Server
+from ci_mlsnap.ci.jenkins_facts import Built
 from ci_mlsnap.errors import (
     BuildAborted,
     Cancelled,
@@ -23,7 +24,7 @@ from ci_mlsnap.errors import (
     Terminated,
     UsageError,
 )
-from ci_mlsnap.flows.jenkins_run import RUN_ID, error_of, run
+from ci_mlsnap.flows.jenkins_run import RUN_ID, error_of, run, told
 from ci_mlsnap.flows.jenkins_watch import Quiet, Rhythm, Watch
 from ci_mlsnap.training.signals import StopSignal
 from tests.jenkins_server.conftest import Command
@@ -99,6 +100,20 @@ def test_it_ends_as_the_build_ends(
     add(lookalike, script=Script(result=result))
     error = error_of(run(server, "digits", {}, seen.watch), "digits")
     assert (error.slug if error else "", int(error.exit_code) if error else 0) == (slug, code)
+
+
+def test_what_mlsnap_says_in_the_build_is_told(server: Server, lookalike: JenkinsLookAlike, seen: Seen) -> None:
+    job = add(lookalike, script=Script(result="UNSTABLE"))
+    line = "mlsnap ab12cd3 → gate missed, snapshot kept, accuracy 0.9000"
+    describing = when(
+        lambda: 1 in job.builds, lambda: setattr(job.builds[1], "description", f"Ada's\n{line}\n<b>")
+    )
+    built = run(server, "digits", {}, seen.watch)
+    describing.join()
+    error = error_of(server.build("digits", built.number), "digits")
+    assert error is not None
+    assert error.why == line
+    assert told(Built(number=1, url="", building=False, description="nothing of ours")) == ""
 
 
 def test_each_run_has_a_build_of_its_own(server: Server, lookalike: JenkinsLookAlike, seen: Seen) -> None:
