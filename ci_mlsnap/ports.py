@@ -28,8 +28,9 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     `apart`: what is frozen no longer follows its tree. Else `seal` raises `LateWriter` when the tree is another by
     then, and leaves its manifest in the tree's `.mlsnap`. `freezes_clones`: workspaces can be frozen too.
-    `makes_volume`: a volume that is missing is made; else it is a mount, and somebody else's to make. `reads_back`:
-    `Driver.read_back` opens a snapshot as a reader would; else only its existence and its manifest are known.
+    `makes_volume`: a volume that is missing is made; else it is a mount, and somebody else's to make.
+    `reads_back`: `Driver.read_back` opens a snapshot as a reader would; else only its existence and its manifest
+    are known.
     """
 
     way: str
@@ -163,7 +164,8 @@ class SealsTogether(Protocol):
     ) -> bool:
         """Have that done for this volume and the others, where it can be; tell whether it was.
 
-        All are frozen. Each is sealed as always then, which finds its snapshot or makes one. Raises as `Driver.seal`.
+        All are frozen. Each is sealed as always then, which finds its snapshot or makes one. Raises as
+        `Driver.seal` does.
         """
 
 

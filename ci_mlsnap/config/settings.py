@@ -103,7 +103,8 @@ class JenkinsSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. `volume` is the first model volume, `others` are those that make a version with it, in the
     file's order; `data` are the data volumes in the order of their names. `follow` is empty for the default
-    branch, `lease_wait` and `snapshot_lock` in seconds; `formats` are those that model files may have, empty for all.
+    branch, `lease_wait` and `snapshot_lock` in seconds; `formats` are those that model files may have, empty for
+    all.
 
     `origins` tells for each key, written with dots, which source set it. `notes` are sentences for people
     about what was read and deliberately not used.

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -88,7 +88,7 @@ class OntapStore(Store, frozen=True, kw_only=True):
         """Where a folder stands for a snapshot that cannot be looked into; nothing but the manifest is in it."""
         return self.state / "manifests" / str(name)
 
-    def put_stand_in(self, name: object, manifest: bytes) -> None:
+    def put_stand_in(self, name: object, manifest: Iterable[bytes]) -> None:
         """Put a copy of a manifest there, durably."""
         place = self.stand_in(name) / MANIFEST_PATH
         make_folder(place.parent)
