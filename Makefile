@@ -47,6 +47,7 @@ bench: $(DEV_STAMP)  ## measure against cp, python, btrfs, dvc …, in ratios (B
 docs: $(DEV_STAMP)  ## write the generated pages again
 	@$(BIN)/python -m ci_mlsnap.config.reference
 	@$(BIN)/python actions/generate.py
+	@$(BIN)/python -m tests.jenkins_library.steps
 
 .PHONY: tools lock
 tools: $(DEV_STAMP)  ## install what runs and checks workflows, act and actionlint, into .venv (needs go)
