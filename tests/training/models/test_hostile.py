@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ci_mlsnap.domain.models import Model
@@ -112,14 +112,14 @@ def test_damage_ends_in_a_plain_reason_that_quotes_nothing(name: str) -> None:
 
 
 def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
-    bomb = zipped({"a.npy": b"\x93NUMPY" + bytes(200 << 20)})
+    bomb = zipped({"a.npy": b"\x93NUMPY" + bytes(33 << 20)})
     assert len(bomb) < 1 << 20
     (tmp_path / "bomb").write_bytes(bomb)
     assert "larger than 32 MiB" in model_of(tmp_path / "bomb").problem
 
 
 def test_a_compressed_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    (tmp_path / "bomb").write_bytes(gzip.compress(bytes(100 << 20), 1))
+    (tmp_path / "bomb").write_bytes(gzip.compress(bytes(65 << 20), 1))
     assert "larger than 64 MiB" in model_of(tmp_path / "bomb").problem
 
 
@@ -198,6 +198,42 @@ def test_keras_layers_that_are_not_its_own_can_run_code(layer: dict[str, object]
     assert here(keras_zip(config))["runs_code"] == runs
 
 
+@pytest.mark.parametrize("name", [name for name, (format_, *_) in DAMAGED.items() if format_ != "safetensors"])
+def test_what_is_not_read_to_its_end_is_never_said_to_run_nothing(name: str) -> None:
+    found = here(DAMAGED[name][1])
+    assert found["runs_code"] != "no" or not found["problem"]
+
+
+def test_objects_in_fields_of_an_array_are_found_however_they_are_written() -> None:
+    for descr in ("[('a', '|O')]", "[('a', [('b', 'O8', (2,))])]", "('|O', (2,))", "[(('title', 'a'), 'O')]"):
+        found = here(npy(f"{{'descr': {descr}, 'shape': (1,)}}".encode()))
+        assert (found["runs_code"], found["problem"]) == ("yes", ""), descr
+
+
+@pytest.mark.parametrize("before", [b"", b"V" + b"x" * 70_000 + b"\n0", b"Vx\n0" * 1000])
+def test_a_pickle_that_is_a_text_is_none(monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+    monkeypatch.setattr(pickled, "STEPS_AT_MOST", 1000)
+    found = here(before + b"cos\nsystem\n(S'true'\ntR.")
+    assert found["format"] in ("pickle", "other")
+    assert found["runs_code"] != "no"
+
+
+def test_a_later_odd_name_hides_no_call() -> None:
+    found = here(b"cos\nsystem\n(S'true'\ntR0c\xc2\xa0 odd\nname\n.")
+    assert (found["format"], found["runs_code"]) == ("pickle", "yes")
+
+
+def test_a_text_with_an_archive_behind_it_is_no_text() -> None:
+    content = b"just a text\n" * 100_000 + zipped({"config.json": b"{}"})
+    assert here(content)["format"] == "other"
+
+
+def test_attributes_of_hdf5_in_a_heap_are_said_to_be_unread() -> None:
+    model = model_of(MADE / "heap.h5")
+    assert (model.format, model.runs_code) == ("hdf5", "unknown")
+    assert "in a form that is not read" in model.problem
+
+
 @pytest.mark.parametrize(
     "text", [b"class Model:\n    pass\n", b"# notes\n", b"{}", b"a,b\n1,2\n", b"(see below)\n"]
 )
@@ -235,14 +271,14 @@ def hanging(folder: Path, text: str) -> Path:
 def test_a_child_that_dies_hangs_or_lies_costs_one_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, acts: str, why: str
 ) -> None:
-    monkeypatch.setattr(asking, "_SLACK", 0.2)
     file = os.open(MADE / "weights.safetensors", os.O_RDONLY)
-    with Reader(file_seconds=0.2) as reader:
+    with Reader() as reader:
         with monkeypatch.context() as patch:
             patch.setattr(asking, "_CHILD", hanging(tmp_path, acts))
+            if acts.startswith("time"):
+                patch.setattr(asking, "_SLACK", 0.3 - asking.FILE_SECONDS)
             assert why in reader.read(file).problem
-        monkeypatch.setattr(asking, "_SLACK", 60.0)
-        assert reader.read(file).problem in ("", "it takes too long or too much memory to read")
+        assert reader.read(file).problem == ""
     os.close(file)
 
 
@@ -290,6 +326,8 @@ def test_no_link_is_followed_on_the_way_to_a_file(tmp_path: Path) -> None:
             open_beneath(tmp_path, path)
 
 
+BY_CHANCE = settings(max_examples=min(100, settings().max_examples))
+
 # -- by chance -------------------------------------------------------------------------------------------
 
 
@@ -330,11 +368,13 @@ def _cut_and_changed(whole: bytes) -> st.SearchStrategy[bytes]:
     return st.builds(changed, changes, ends, moves)
 
 
+@BY_CHANCE
 @given(st.sampled_from(WHOLE).flatmap(_cut_and_changed))
 def test_damaged_files_end_in_facts_that_fit(content: bytes) -> None:
     _require_facts(here(content))
 
 
+@BY_CHANCE
 @given(st.binary(max_size=300))
 def test_any_bytes_end_in_facts_that_fit(content: bytes) -> None:
     for before in (
@@ -349,6 +389,7 @@ def test_any_bytes_end_in_facts_that_fit(content: bytes) -> None:
         _require_facts(here(before + content))
 
 
+@BY_CHANCE
 @given(
     st.recursive(
         st.one_of(st.none(), st.integers(), st.text(), st.binary()),
