@@ -131,6 +131,7 @@ def _workflow_run(environ: Mapping[str, str], payload: Payload) -> Facts:
         "kind": "workflow_run",
         "sha": run.text("head_sha"),
         "branch": run.text("head_branch"),
+        "workflow": run.text("path").partition("@")[0],
     }
     if run.text("event").startswith("pull_request"):
         request = run.at("pull_requests").first()

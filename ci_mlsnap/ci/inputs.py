@@ -252,6 +252,13 @@ INPUTS: tuple[Input, ...] = (
     Input(name="channel", option="CHANNEL", commands=("promote",), text="The channel, such as `production`."),
     Input(name="reason", option="--reason", commands=("promote",), text="Why; it is written to the ledger."),
     Input(
+        name="fork",
+        option="--fork",
+        flag=True,
+        commands=("publish",),
+        text="`true` tells a change of a fork or of Dependabot what becomes of it, on `workflow_run`.",
+    ),
+    Input(
         name="roll-up",
         option="--roll-up",
         flag=True,

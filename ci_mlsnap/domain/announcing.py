@@ -119,6 +119,19 @@ def live_text(header: ManifestHeader, why: str) -> str:
     return cut(one_line(f"{header.model} {_short(header.name)}{value}" + (f"; {why}" if why else "")), 140)
 
 
+def why_reused(plan: Plan) -> str:
+    """Say why an earlier version answers the commit."""
+    why = "same files as" if plan.answered_how == "same-tree" else "no training input changed since"
+    return f"Not trained: {why} {_short(plan.answered_by)}; its snapshot is used."
+
+
+def left_to_a_maintainer(plan: Plan) -> list[CommitStatus]:
+    """Say that nothing is trained unless a maintainer starts it: for the model, and each gate with a status."""
+    text = f"A maintainer starts it: {plan.event.untrusted}"
+    contexts = (plan.context, *sorted(plan.gate_contexts.values()))
+    return [status(plan.commit, context, "pending", text, plan.target_url) for context in contexts]
+
+
 def has_news(record: Record) -> bool:
     """Tell whether not all is as before: the run failed or missed a gate, or a metric is another."""
     now, before = record.metrics.scalars, record.baseline_metrics
@@ -199,9 +212,7 @@ def _reused(plan: Plan, record: Record) -> CommitStatus:
     if plan.answered_how == "own":
         text = _ready(record) if good else _missed(record)
     else:
-        why = "same files as" if plan.answered_how == "same-tree" else "no training input changed since"
-        used = f"Not trained: {why} {_short(plan.answered_by)}; its snapshot is used."
-        text = f"{used} {_headline(record)}".rstrip(", ")
+        text = f"{why_reused(plan)} {_headline(record)}".rstrip(", ")
     return _status(plan, "success" if good else "failure", text)
 
 

@@ -36,6 +36,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     default_branch: str = ""
     ci: str = ""
     run_url: str = ""
+    workflow: str = ""
+    """The workflow of the run that this event tells of, as a path in the repository."""
     run_id: str = ""
     run_attempt: int = 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.notices import CHECK_LIMIT, COMMENT_LIMIT, marker_of
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.report.rendering import render_markdown
@@ -9,6 +10,7 @@ from ci_mlsnap.report.summary import PART, facts
 from ci_mlsnap.report.summary import TEMPLATE as SUMMARY
 
 TEMPLATE = "comment.md.j2"
+WAITING = "waiting.md.j2"
 ALL_TEMPLATES = (PART, SUMMARY, TEMPLATE)
 """Those of the summary and the comment, to be loaded before training can change a file."""
 _SIZES = ((100, 3), (50, 1), (20, 0), (5, 0), (0, 0))
@@ -22,6 +24,13 @@ def comment_body(record: Record) -> str:
     """
     marker = f"{marker_of(record.model)}\n"
     return marker + _fitting(record, COMMENT_LIMIT - len(marker))
+
+
+def waiting_body(model: str, event: Event) -> str:
+    """Render what is told on a change that may use no secrets: who can have it trained, and how."""
+    workflow = event.workflow.rpartition("/")[2]
+    text = render_markdown(WAITING, {"model": model, "event": event, "workflow": workflow})
+    return f"{marker_of(model)}\n{text}"
 
 
 def check_text(record: Record) -> str:
