@@ -22,7 +22,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     else:
         yield f"  read back {plan.answered_by} through the snapshot"
     if not plan.dirty:
-        yield _call(plan, "final")
+        yield from _last_calls(plan)
 
 
 def _action(plan: Plan) -> str:
@@ -55,7 +55,23 @@ def _training(plan: Plan) -> Iterator[str]:
         yield f"  advance   {' and '.join(it.path for it in plan.volumes)}, on a good verdict"
 
 
-def _call(plan: Plan, state: str) -> str:
+def _last_calls(plan: Plan) -> Iterator[str]:
+    for context in (plan.context, *sorted(plan.gate_contexts.values())):
+        yield _call(plan, "final", context)
+    if not (plan.repository and plan.event.ci):
+        return
+    number = plan.event.pull_request
+    if plan.comment != "never":
+        where = (
+            f"pull request #{number}" if number else "the open pull requests that have the commit as their head"
+        )
+        yield f"  comment   on {where}, made or edited"
+    if plan.check_runs:
+        yield f"  POST      /repos/{plan.repository}/check-runs  {plan.model} report"
+
+
+def _call(plan: Plan, state: str, context: str = "") -> str:
+    context = context or plan.context
     if not plan.repository:
-        return f"  status    {plan.context}: {state} (no repository to post to)"
-    return f"  POST      /repos/{plan.repository}/statuses/{plan.commit}  {plan.context}: {state}"
+        return f"  status    {context}: {state} (no repository to post to)"
+    return f"  POST      /repos/{plan.repository}/statuses/{plan.commit}  {context}: {state}"
