@@ -20,6 +20,7 @@ from benchmarks.measuring import Bar, unmeasured
 from benchmarks.memory import memory_bars
 from benchmarks.mounts import FileSystem, Images, NotMeasured, file_system, images_below
 from benchmarks.own_part import own_part_bars
+from benchmarks.reporting import reporting_bars
 from benchmarks.returning import returning_bars
 from benchmarks.sharing_blocks import reflink_bars
 from benchmarks.starting import starting_bars
@@ -168,6 +169,11 @@ def _log(bench: Bench) -> Iterator[Bar]:
     yield from listing_bars(bench.scratch / "log", count, limit=limit, rounds=bench.rounds)
 
 
+def _report(bench: Bench) -> Iterator[Bar]:
+    count = 100 if bench.short else 1000
+    yield from reporting_bars(bench.scratch / "report", count, full=10_000, one=500, rounds=bench.rounds)
+
+
 GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "start": _start,
     "first": _first,
@@ -181,6 +187,7 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Bar]]] = {
     "verify": _verify,
     "hook": _hook,
     "log": _log,
+    "report": _report,
 }
 
 

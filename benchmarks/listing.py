@@ -18,7 +18,7 @@ _SETTINGS = 'train = "true"\nvolume = "models"\nproject = "octo/bench"\nmodel = 
 
 def listing_bars(root: Path, count: int, *, limit: float | None, rounds: int) -> Iterator[Bar]:
     """Measure `mlsnap log` of `count` versions."""
-    _make(root, count)
+    make_history(root, count)
     told, tree = f"`mlsnap log` of {count:,} versions", f"{count:,} commits"
     ours, theirs = (BIN / "mlsnap", "log", "-n", str(count)), ("git", "log", "-n", str(count))
     if len(run(*ours, cwd=root).splitlines()) != count + 1:
@@ -30,7 +30,7 @@ def listing_bars(root: Path, count: int, *, limit: float | None, rounds: int) ->
     yield ratio_bar(f"{told} : `git log`", pair, limit=None, tree=tree)
 
 
-def _make(root: Path, count: int) -> None:
+def make_history(root: Path, count: int) -> LocalDriver:
     """Make a repository with a version of each commit, as runs of a CI would over months."""
     root.mkdir()
     run("git", "init", "--quiet", "--initial-branch=main", cwd=root)
@@ -44,9 +44,10 @@ def _make(root: Path, count: int) -> None:
     before = ""
     for number, line in enumerate(listed, 1):
         commit, tree = line.split()
-        _version(driver, root / "models", number, commit=commit, tree=tree, before=before)
+        add_version(driver, root / "models", number, commit=commit, tree=tree, before=before)
         before = commit
     catalogue.read(driver, remember=True)  # as each run does before its version gets a number
+    return driver
 
 
 def _commits(count: int) -> bytes:
@@ -60,7 +61,8 @@ def _commits(count: int) -> bytes:
     return "".join(stream).encode()
 
 
-def _version(driver: LocalDriver, live: Path, number: int, *, commit: str, tree: str, before: str) -> None:
+def add_version(driver: LocalDriver, live: Path, number: int, *, commit: str, tree: str, before: str) -> None:
+    """Make one more version."""
     (live / "weights").write_text(str(number))
     frozen = driver.freeze(live, parent=None, full=False, inventory=True)
     gates, metrics = (Gate(metric="accuracy", min=0.6),), {"accuracy": 0.5 + number * 7919 % 1000 / 2000}

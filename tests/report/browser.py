@@ -129,9 +129,11 @@ class Browser:
         """Ask the page something. Works whatever its policy is, since the page itself asks nothing."""
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
-    def picture(self) -> bytes:
-        """Give a picture of the whole page, as PNG in base64."""
-        return str(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]).encode()
+    def picture(self, width: int, height: int) -> bytes:
+        """Give a picture of the page's upper part, as PNG in base64."""
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        shot = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True, optimizeForSpeed=False)
+        return str(shot["data"]).encode()
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """Call a method of the tab."""

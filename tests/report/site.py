@@ -56,14 +56,16 @@ class Site:
         """Write the pages of all versions."""
         return write_report(self.driver, out, look or look_of(), project=PROJECT, model=MODEL)
 
-    def add(self, *, text: str = "", ref: str = "refs/heads/main", record: bool = True) -> Version:
+    def add(self, *, text: str = "", ref: str = "refs/heads/main", accuracy: float | None = None) -> Version:
         """Make the next version; `text` stands wherever a stranger's may."""
         texts, number = Texts(text=text), len(self.names)
         volume = self.folder / "models"
         (volume / "weights.bin").write_bytes(b"w" * (1000 + number))
         if text:
             (volume / file_name(text)).write_bytes(b"x")
-        header = self._header(texts, number, ref)
+        if accuracy is None:
+            accuracy = 0.9 + number % 7 / 100 - (0.1 if number % 5 == 2 else 0)
+        header = self._header(texts, number, ref, accuracy)
         frozen = self.driver.freeze(volume, parent=None, full=False, inventory=True)
         inventory = frozen.inventory
         header = msgspec.structs.replace(
@@ -74,18 +76,14 @@ class Site:
         marker = Marker(project=PROJECT, model=MODEL, name=SnapshotName.parse(header.name), digest=digest)
         self.driver.seal(frozen, manifest, marker)
         version = Version(header=header, digest=digest)
-        if record:
-            self._record(version, texts, number)
+        self._record(version, texts, number, accuracy)
         self.names.append(header.name)
         return version
 
-    def _header(self, texts: Texts, number: int, ref: str) -> ManifestHeader:
+    def _header(self, texts: Texts, number: int, ref: str, accuracy: float) -> ManifestHeader:
         sha = hashlib.sha1(f"commit {number}".encode(), usedforsecurity=False).hexdigest()
         name = texts.or_else("accuracy")
-        metrics: dict[str, Scalar] = {
-            name: 0.9 + number % 7 / 100 - (0.1 if number % 5 == 2 else 0),
-            "loss": 0.3 - number % 7 / 100,
-        }
+        metrics: dict[str, Scalar] = {name: round(accuracy, 4), "loss": round(1.2 - accuracy, 4)}
         gates = (Gate(metric=name, min=0.85),)
         return ManifestHeader(
             format="mlsnap/manifest/1",
@@ -121,13 +119,13 @@ class Site:
             tool="mlsnap 1.2.3",
         )
 
-    def _record(self, version: Version, texts: Texts, number: int) -> None:
+    def _record(self, version: Version, texts: Texts, number: int, accuracy: float) -> None:
         header = version.header
         run = self.driver.state_folder() / "runs" / f"{header.commit[:12]}-{number:08x}"
         run.mkdir(parents=True)
         steps = tuple(float(step) for step in range(3 if texts.text else 20))
         name = texts.or_else("accuracy")
-        curve = Curve(name=name, steps=steps, values=tuple(1 - 0.9 ** (step + number % 5) for step in steps))
+        curve = Curve(name=name, steps=steps, values=tuple(accuracy * (1 - 0.7 ** (step + 1)) for step in steps))
         (run / "record.json").write_bytes(msgspec.json.encode(_record(version, texts, number, curve)))
 
 
