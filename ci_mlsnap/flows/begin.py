@@ -151,7 +151,7 @@ def preflight(project: Project, plan: Plan) -> None:
     found = [(tree, _probe(tree, plan)) for tree in workspace.trees(project.driver, plan, run_id="")]
     pinning.require_possible(project.hands, plan.data)
     if plan.volume.isolation == "in-place" and not plan.adopts and not leases.is_volume_taken(project.driver):
-        require_known(project.driver, Path(plan.volume.path), shared=not plan.volume.private)
+        _require_known(project.driver, plan)
     if plan.reason:
         project.hands.progress.step(Step(name="plan", state="note", text=f"trained again: {plan.reason}"))
     for tree, probe in found:
@@ -200,8 +200,7 @@ def _prepare(project: Project, run: Run) -> None:
     plan, driver = run.plan, project.driver
     assert plan.volume is not None
     if plan.volume.isolation == "in-place":
-        # again, now that nobody else may change it
-        require_known(driver, Path(plan.volume.path), shared=not plan.volume.private)
+        _require_known(driver, plan)  # again, now that nobody else may change it
         for tree in workspace.trees(driver, plan, run.run_id):
             _mark_in_change(tree, run)
     resumed = workspace.fill(driver, plan, run.run_id)
@@ -212,6 +211,14 @@ def _prepare(project: Project, run: Run) -> None:
     if resumed:
         text = "goes on with what an interrupted run of this commit had trained (--retrain starts anew)"
         project.hands.progress.step(Step(name="workspace", state="note", text=text))
+
+
+def _require_known(driver: Driver, plan: Plan) -> None:
+    assert plan.volume is not None
+    path = Path(plan.volume.path)
+    # A snapshot that takes no time, of files that nobody is to look at, must not wait for a look at them.
+    walk = plan.files_mode != "none" or not driver.capabilities.instant or bool(driver.state_of(path))
+    require_known(driver, path, shared=not plan.volume.private, walk=walk)
 
 
 def _mark_in_change(tree: Tree, run: Run) -> None:

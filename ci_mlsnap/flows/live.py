@@ -156,11 +156,14 @@ def way_back(*, shared: bool) -> str:
     return "mlsnap recover --shared" if shared else "mlsnap recover"
 
 
-def require_known(driver: Driver, path: Path, *, shared: bool) -> None:
+def require_known(driver: Driver, path: Path, *, shared: bool, walk: bool = True) -> None:
     """Refuse to train in a live tree that equals no version. Raises `LiveTreeChanged`.
 
     Before the first version there is nothing to compare with, and nothing that could be lost by going back.
+    Without a `walk` what mlsnap itself left as a version is taken for that version still, whatever others did.
     """
+    if not walk and _is_left_alone(driver, path):
+        return
     tree = look(driver, path)
     if not tree.version and not any(snapshot.marker for snapshot in driver.list()):
         return
@@ -171,6 +174,16 @@ def require_known(driver: Driver, path: Path, *, shared: bool) -> None:
             safe="nothing was changed",
             hint=f"`{way_back(shared=shared)}` brings the version back and keeps what differs; then run again",
         )
+
+
+def _is_left_alone(driver: Driver, path: Path) -> bool:
+    """Tell whether by mlsnap's own word each live tree is a version, or there never was one."""
+    trees = [(driver, path), *((member.driver, member.path) for member in driver.others())]
+    known = [live.read(it.state_folder(), place) for it, place in trees]
+    if not any(known):
+        return not any(snapshot.marker for snapshot in driver.list())
+    versions = {it.version if it is not None and it.condition == "equal" else "" for it in known}
+    return len(versions) == 1 and "" not in versions
 
 
 def keep(driver: Driver, source: Path, identity: Identity, *, commit: str, now: str) -> str:
