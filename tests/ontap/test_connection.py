@@ -190,7 +190,7 @@ def test_an_answer_that_never_comes_is_not_waited_for_longer_than_we_may(emulato
 
 
 def test_all_pages_of_a_list_are_read(emulator: Emulator, models: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ci_mlsnap.storage.ontap_api._PAGE", "3")
+    monkeypatch.setattr("ci_mlsnap.storage.ontap_requests._PAGE", "3")
     wanted = [f"hourly.{number}" for number in range(10)]
     for name in wanted:
         emulator.cluster.snapshot(models, name)
