@@ -19,7 +19,10 @@ _SIGNS = {"ok": ("ok", "green"), "note": ("--", "yellow"), "bad": ("no", "red")}
 @click.option("--volume", default="models", show_default=True, help="The folder that holds the model.")
 @click.option("--github", is_flag=True, help="Also write a workflow of GitHub Actions.")
 @click.option("--jenkins", is_flag=True, help="Also write a Jenkinsfile.")
-@click.option("--action", metavar="OWNER/NAME@REF", help="With --github: where the action is, and which version.")
+@click.option("--forks", is_flag=True, help="Also write the workflow that tells forks what becomes of a change.")
+@click.option(
+    "--action", metavar="OWNER/NAME@REF", help="With --github or --forks: where the action is, and which version."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and show it; write nothing.")
 @click.pass_context
 def init(ctx: click.Context, /, *, train: str, volume: str, action: str | None, dry_run: bool, **ci: bool) -> int:

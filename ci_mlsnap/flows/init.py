@@ -38,6 +38,7 @@ class CiFile(msgspec.Struct, frozen=True, kw_only=True):
 
 CI_FILES: dict[str, CiFile] = {
     "github": CiFile(path=".github/workflows/mlsnap{}.yml", template="workflow.yml.j2"),
+    "forks": CiFile(path=".github/workflows/mlsnap{}-forks.yml", template="forks.yml.j2"),
     "jenkins": CiFile(path="Jenkinsfile{}", template="Jenkinsfile.j2"),
 }
 """What `init` writes for a CI, by the option's name."""

@@ -23,7 +23,8 @@ TOKEN = "ghs_canary0Xy7Kq2Wm5Zt9Rb4Nc8Vd1"
 PASSWORD = "of-the-emulated-cluster"
 REPOSITORY = "octo/digits"
 ACTION = "org/mlsnap-action"
-PATIENCE = 120.0
+WORKFLOW, FORKS = (f".github/workflows/{name}.yml" for name in ("mlsnap", "mlsnap-forks"))
+PATIENCE = 300.0
 
 TRAIN = """\
 set -eu
@@ -94,14 +95,16 @@ class Workplace:
     server: GitHubLookAlike
     action: Path
 
-    def workflow(self, text: str, *, more: str = "", names: Mapping[str, object] | None = None) -> None:
+    def workflow(
+        self, text: str, *, more: str = "", names: Mapping[str, object] | None = None, file: str = WORKFLOW
+    ) -> None:
         """Commit a workflow, in which the names in capitals stand for this place's."""
         places = {"VOLUME": self.volume, "PYTHON": sys.executable, "URL": self.server.url, "FOLDER": self.folder}
         indented = "".join(f"          {line}\n" for line in more.splitlines()).rstrip("\n")
         text = text.replace("MORE\n", f"{indented}\n" if more else "")
         for name, value in {**places, **(names or {})}.items():
             text = re.sub(rf"\b{name}\b", str(value), text)
-        self.repository.commit("a workflow", {".github/workflows/mlsnap.yml": text})
+        self.repository.commit("a workflow", {file: text})
 
     def train_with(self, script: str) -> str:
         """Commit another training script."""
@@ -113,6 +116,7 @@ class Workplace:
         payload: Mapping[str, Any] | None = None,
         *,
         variables: Mapping[str, str] | None = None,
+        file: str = WORKFLOW,
     ) -> Ran:
         """Run the workflow for an event, on this machine itself and offline."""
         (self.folder / "event.json").write_text(json.dumps(payload if payload is not None else self.push()))
@@ -122,7 +126,7 @@ class Workplace:
         done = subprocess.run(
             (
                 *(tool("act"), event, "--eventpath", str(self.folder / "event.json")),
-                *("--workflows", ".github/workflows/mlsnap.yml", "--platform", "self-hosted=-self-hosted"),
+                *("--workflows", file, "--platform", "self-hosted=-self-hosted"),
                 *("--local-repository", f"{ACTION}@v1={self.action}", "--action-offline-mode"),
                 *("--secret-file", str(self.folder / "secrets")),
                 *("--actor", "ada", "--env", "RUNNER_ENVIRONMENT=self-hosted"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -137,12 +136,12 @@ def test_actionlint_finds_nothing_in_our_workflows() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_both_find_nothing_in_the_workflow_that_init_writes(repository: GitRepository) -> None:
+def test_both_find_nothing_in_the_workflows_that_init_writes(repository: GitRepository) -> None:
     sha = "c0ffee" * 6 + "0000"
-    init = (sys.executable, "-m", "ci_mlsnap", "init", "--github", "--action", f"acme/mlsnap-action@{sha}")
+    init = (sys.executable, "-m", "ci_mlsnap", "init", "--github", "--forks", f"--action=acme/mlsnap-action@{sha}")
     subprocess.run(init, cwd=repository.path, check=True, capture_output=True)
-    file = Path(".github/workflows/mlsnap.yml")
-    for command in ((tool("zizmor"), "--offline", "--no-progress", str(file)), (tool("actionlint"), str(file))):
+    files = [f".github/workflows/{name}.yml" for name in ("mlsnap", "mlsnap-forks")]
+    for command in ((tool("zizmor"), "--offline", "--no-progress", *files), (tool("actionlint"), *files)):
         done = subprocess.run(command, cwd=repository.path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

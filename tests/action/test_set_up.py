@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ci_mlsnap.testing.ground import every_stat
 from tests.action.conftest import ROOT, tool
 from tests.action.test_files import script, steps
 from tests.conftest import IN_CI, GitRepository, need
@@ -170,6 +171,21 @@ def test_an_environment_that_training_touched_is_run_by_no_step(tmp_path: Path, 
     refused = set_up(tmp_path, {"MLSNAP_SETUP_ENVIRONMENT": f"{seal} {python}"})
     assert refused.code == 2
     assert "environment: it was changed" in refused.said
+
+
+def test_the_build_writes_nothing_into_the_actions_folder(action: Path, tmp_path: Path) -> None:
+    """On some runners it is read-only."""
+    before = every_stat(action)
+    subprocess.run(
+        (
+            *(sys.executable, "-I", "-m", "pip", "--disable-pip-version-check", "--quiet", "install"),
+            *("--no-index", "--no-deps", "--no-build-isolation", "--target", str(tmp_path / "lib"), str(action)),
+        ),
+        check=True,
+        capture_output=True,
+    )
+    assert (tmp_path / "lib" / "ci_mlsnap" / "report" / "templates" / "workflow.yml.j2").is_file()
+    assert every_stat(action) == before
 
 
 def test_the_action_trains_on_itself_with_what_it_installs(tmp_path: Path) -> None:
