@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,9 +39,11 @@ def as_json(answer: requests.Response) -> dict[str, Any]:
     return found
 
 
-def as_text(answer: requests.Response) -> str:
-    """Give the text of an answer, which is in UTF-8 whatever its header says. Raises `Garbage`."""
+def as_xml(answer: requests.Response) -> str:
+    """Give the XML of an answer, which is in UTF-8 whatever its header says. Raises `Garbage`."""
     _require_here(answer)
+    if "xml" not in answer.headers.get("Content-Type", ""):
+        raise Garbage
     return answer.content.decode("utf-8", "replace")
 
 
@@ -54,10 +57,10 @@ def as_log(answer: requests.Response) -> LogPart:
 
 def queue_number(answer: requests.Response) -> int:
     """Give the number of the queue's item that a build became. Raises `Garbage`."""
-    number = answer.headers.get("Location", "").rstrip("/").rpartition("/")[2]
-    if not number.isdigit():
+    found = re.search(r"/queue/item/([0-9]{1,15})/?$", answer.headers.get("Location", ""))
+    if found is None:
         raise Garbage
-    return int(number)
+    return int(found[1])
 
 
 def job(name: str, found: Mapping[str, Any]) -> Job:

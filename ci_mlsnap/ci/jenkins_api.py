@@ -14,7 +14,7 @@ from ci_mlsnap.ci import jenkins_answers as answers
 from ci_mlsnap.ci.jenkins_client import Client, Patience
 from ci_mlsnap.ci.jenkins_facts import Built, Endpoint, Job, LogPart, Queued, build_at, job_path, require_strict
 from ci_mlsnap.ci.jenkins_faults import diagnose, status_of
-from ci_mlsnap.errors import JenkinsForbidden, JenkinsNotFound, JenkinsUnreachable
+from ci_mlsnap.errors import JenkinsForbidden, JenkinsNotFound, JenkinsUnreachable, MlsnapError
 
 _T = TypeVar("_T")
 _XML = {"Content-Type": "text/xml; charset=utf-8"}
@@ -81,7 +81,7 @@ class Server:
         """Give a job's config.xml; None when there is no such job."""
         path = job_path(name) + "config.xml"
         try:
-            return self._reading(f"job {name}", lambda: answers.as_text(self._send("GET", path)))
+            return self._reading(f"job {name}", lambda: answers.as_xml(self._send("GET", path)))
         except JenkinsNotFound:
             return None
 
@@ -155,6 +155,8 @@ class Server:
         """Set a build's description."""
         path = f"{job_path(job)}{number}/submitDescription"
         self._acting(f"build {number} of {job}", lambda: self._send("POST", path, data={"description": text}))
+        if self.build(job, number).description.splitlines() != text.splitlines():
+            raise self._unsure(f"build {number} of {job}")
 
     def keep(self, job: str, number: int, *, kept: bool) -> bool:
         """Have a build kept for ever, or no longer; tell whether that changed anything."""
@@ -163,7 +165,13 @@ class Server:
         # It is a switch: pressed twice it changes nothing, so it is never pressed again without a look.
         path = f"{job_path(job)}{number}/toggleLogKeep"
         self._acting(f"build {number} of {job}", lambda: self._send("POST", path))
+        if self.build(job, number).kept is not kept:
+            raise self._unsure(f"build {number} of {job}")
         return True
+
+    def _unsure(self, what: str) -> MlsnapError:
+        """The error of an answer that said yes, where a look says no: a login page on the way answers so too."""
+        return diagnose(answers.Garbage(), server=self.host, what=what, secret=self._secret, acting=True)
 
     def place_of(self, url: str) -> tuple[str, int] | None:
         """Give a build's job and number from its address; None unless it is a build of this server."""

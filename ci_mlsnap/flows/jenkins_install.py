@@ -10,7 +10,7 @@ import msgspec
 from ci_mlsnap.ci.jenkins_api import Server
 from ci_mlsnap.ci.jenkins_config import difference, merged, read, write
 from ci_mlsnap.ci.jenkins_facts import job_path
-from ci_mlsnap.errors import JenkinsUnknown, UsageError
+from ci_mlsnap.errors import JenkinsRejected, JenkinsUnknown, UsageError
 from ci_mlsnap.flows.jenkins_run import RUN_ID, SHA
 from ci_mlsnap.report.rendering import render_xml
 
@@ -64,17 +64,28 @@ def plan(server: Server, wanted: Wanted) -> Installation:
 
 
 def install(server: Server, wanted: Wanted) -> Installation:
-    """Make the job, or change it where it is not as wanted, and say what was done."""
+    """Make the job, or change it where it is not as wanted, look that it is so then, and say what was done."""
     planned = plan(server, wanted)
+    if planned.act == "nothing":
+        return planned
+    unsure: JenkinsUnknown | None = None
     try:
-        if planned.act == "create":
-            server.create(wanted.name, planned.xml)
-        elif planned.act == "change":
-            server.configure(wanted.name, planned.xml)
-    except JenkinsUnknown:
-        if plan(server, wanted).act != "nothing":
-            raise
+        server.configure(wanted.name, planned.xml) if planned.exists else server.create(wanted.name, planned.xml)
+    except JenkinsUnknown as error:
+        unsure = error
+    left = plan(server, wanted)
+    if left.act != "nothing":
+        raise unsure or _not_taken(server, left)
     return planned
+
+
+def _not_taken(server: Server, left: Installation) -> JenkinsRejected:
+    lacking = [line[1:].strip() for line in left.changes if line.startswith("+") and not line.startswith("+++")]
+    return JenkinsRejected(
+        f"{server.host} has not all of {left.name} as it was sent",
+        why=f"it lacks {', '.join(lacking)}"[:200],
+        hint="a plug-in may be missing, or the request never reached Jenkins: `mlsnap jenkins check`",
+    )
 
 
 def _require_usable(wanted: Wanted) -> None:

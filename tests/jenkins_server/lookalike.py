@@ -33,6 +33,7 @@ class JenkinsLookAlike:
         self.crumbs: dict[str, str] = {}
         self.busy_starting = 0
         self._losing: list[tuple[str, Fault]] = []
+        self._broken: dict[int, Fault] = {}
         self._acts: list[tuple[str, Callable[[], object]]] = []
         self.lock = threading.Lock()
         self.prefix = prefix
@@ -52,12 +53,18 @@ class JenkinsLookAlike:
         """Break off the next request whose address has this part; `worked` says that it is obeyed first."""
         self._losing.append((part, Fault(kind="reset", worked=worked)))
 
+    def break_at(self, number: int, fault: Fault) -> None:
+        """Let the request of this number, counted from now on, meet a fault."""
+        self._broken = {len(self.received) + number: fault}
+
     def before(self, part: str, act: Callable[[], object]) -> None:
         """Do something just before the next request whose address has this part."""
         self._acts.append((part, act))
 
     def fault_for(self, path: str) -> Fault | None:
         """Take what happens to a request."""
+        if len(self.received) in self._broken:
+            return self._broken.pop(len(self.received))
         for row in self._acts[:1]:
             if row[0] in path:
                 self._acts.remove(row)

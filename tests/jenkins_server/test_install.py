@@ -165,6 +165,20 @@ def test_a_lost_answer_is_looked_up(server: Server, lookalike: JenkinsLookAlike)
     assert "other" not in lookalike.state.jobs
 
 
+def test_what_the_server_does_not_take_is_told(
+    server: Server, lookalike: JenkinsLookAlike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a plug-in is missing, whose part of the job is dropped."""
+    create = lookalike.state.create
+    dropping = "<lightweight>true</lightweight>"
+    monkeypatch.setattr(
+        lookalike.state, "create", lambda folder, name, xml: create(folder, name, xml.replace(dropping, ""))
+    )
+    with pytest.raises(JenkinsRejected) as caught:
+        install(server, PIPELINE)
+    assert caught.value.why == f"it lacks {dropping}"
+
+
 def test_a_folder_comes_before_what_is_in_it(server: Server, lookalike: JenkinsLookAlike) -> None:
     inside = Wanted(name="ml team/digits", repository="octo/digits")
     with pytest.raises(JenkinsNotFound):
