@@ -51,10 +51,13 @@ class NativeSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class Keeping:
-    """What keeps a snapshot: who of the cluster needs it, and until when it is not to go. Words of the cluster."""
+    """What keeps a snapshot: who of the cluster needs it, and until when it is not to go, or locked.
+
+    Words of the cluster."""
 
     owners: tuple[str, ...] = ()
     until: str = ""
+    locked: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,14 +133,15 @@ class OntapApi(Requests):
         found = self.records(VOLUMES, query, "the volume's locking cannot be looked up")
         return any(record.get("snapshot_locking_enabled") is True for record in found)
 
-    def keeping(self, volume: str, snapshot: str) -> Keeping:
-        """Say what keeps a snapshot from being deleted, besides clones."""
-        query = {"uuid": snapshot, "fields": "owners,expiry_time"}
+    def keeping(self, volume: str, snapshot: str, *, locks: bool) -> Keeping:
+        """Say what keeps a snapshot from being deleted, besides clones; older releases know of no `locks`."""
+        query = {"uuid": snapshot, "fields": "owners,expiry_time" + ",snaplock.expiry_time" * locks}
         found = next(self.records(_below(volume), query, "the snapshot cannot be looked up"), {})
         owners = found.get("owners")
         return Keeping(
             owners=tuple(map(str, owners)) if isinstance(owners, list) else (),
             until=str(found.get("expiry_time") or ""),
+            locked=str(table(found, "snaplock").get("expiry_time") or ""),
         )
 
     def may_make_snapshots(self, volume: str) -> bool:

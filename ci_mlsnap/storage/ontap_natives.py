@@ -66,10 +66,12 @@ class Natives:
             clones = sorted(it.name for it in self.api.clones(self.volume, found.uuid))
             if clones:
                 said.append(f"{counted(len(clones), 'clone')} of it: {', '.join(clones[:5])}")
-            keeping = self.api.keeping(self.volume, found.uuid)
+            keeping = self.api.keeping(self.volume, found.uuid, locks=bool(self.wishes.lock))
             said += [f"{one_line(owner)[:60]} needs it" for owner in keeping.owners[:5]]
             if keeping.until:
                 said.append(f"it is kept until {one_line(keeping.until)[:40]}")
+            if keeping.locked:
+                said.append(f"it is locked until {one_line(keeping.locked)[:40]}")
         return said
 
     def _is_fresh(self, moment: float) -> bool:

@@ -92,7 +92,7 @@ class OntapTrash:
                 error.what,
                 why="; ".join(reasons),
                 safe=error.safe,
-                hint="`volume clone show` and `volume snapshot show -fields owners,expiry-time` have more of it",
+                hint="`volume clone show` names clones, and `volume snapshot modify -expiry-time` ends an expiry",
             ) from None
 
     def _in_trash(self, name: SnapshotName) -> NativeSnapshot | None:

@@ -129,8 +129,9 @@ def test_a_new_version_is_locked_and_labelled_as_the_operator_wants(
     made = first(models)
     assert made.label == "mlsnap" and made.lock is not None
     assert timedelta(days=29) < made.lock - datetime.now(UTC) <= timedelta(days=30)
-    with pytest.raises(SnapshotHeld):
+    with pytest.raises(SnapshotHeld) as refused:
         driver.delete(FIRST)
+    assert "locked until" in refused.value.why
     driver.read_back(FIRST)
 
 
