@@ -118,12 +118,14 @@ class ModelChange(msgspec.Struct, frozen=True, kw_only=True):
 
 def changes(before: Iterable[ModelFile], after: Iterable[ModelFile]) -> tuple[ModelChange, ...]:
     """Say what differs between the model files of two versions, for those that both have."""
-    one, other = ({f"{it.volume}/{it.path}": it for it in side} for side in (before, after))
+    sides = [{f"{it.volume}/{it.path}": it for it in side} for side in (before, after)]
+    one, other = sides
+    several = len({it.volume for side in sides for it in side.values()}) > 1
     found: list[ModelChange] = []
     for file in sorted(one.keys() & other.keys()):
         old, new = one[file].model, other[file].model
         for side_by_side in ((_facts(old), _facts(new)), (_tensors(old), _tensors(new))):
-            found += _differing(other[file].path, *side_by_side)
+            found += _differing(file if several else other[file].path, *side_by_side)
     return tuple(found)
 
 

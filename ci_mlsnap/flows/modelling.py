@@ -22,6 +22,8 @@ STEP = "models"
 """The step under which a record has the seconds that this took; without it nobody looked."""
 _LOOKED_AT = 100
 """Without a policy only so many files are looked at, the largest ones."""
+_SECONDS, _POLICY_SECONDS = 120.0, 3600.0
+"""For all files together: what is left out fails no run, unless there is a policy."""
 _KEPT_AT_MOST = 50
 _TENSORS_AT_MOST = 1000
 """In a record, of all files together."""
@@ -59,7 +61,7 @@ def model_files(
     found: list[ModelFile] = []
     facts: dict[str, Model] = {}
     before = {} if allowed else known or {}
-    with Reader() as reader:
+    with Reader(seconds=_POLICY_SECONDS if allowed else _SECONDS) as reader:
         for place, entry in _wanted(places, everything=bool(allowed)):
             model = before.get(entry.sha256) or _read(reader, place, entry, everything=bool(allowed))
             if _is_whole(model) and len(facts) < _LOOKED_AT:

@@ -109,10 +109,12 @@ def _contents(manifest: Manifest, *, several: bool) -> Iterator[str]:
 
 
 def _models(models: Sequence[ModelFile]) -> Iterator[str]:
+    several = len({file.volume for file in models}) > 1
     if models:
         yield f"models    {counted(len(models), 'model file')}"
     for file in models[:FILES_SHOWN]:
-        yield f"  {file.path}: {told_model(file.model)}"
+        place = f"{file.volume}/{file.path}" if several else file.path
+        yield f"  {place}: {told_model(file.model)}"
         if file.model.architecture:
             yield f"    {file.model.architecture}"
         for tensor in file.model.tensors[:_TENSORS_SHOWN]:

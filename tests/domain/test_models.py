@@ -65,6 +65,12 @@ def test_what_differs_is_told_by_name() -> None:
     ]
 
 
+def test_files_of_several_volumes_are_named_with_these() -> None:
+    one, other = (ModelFile(volume=it, path="m", size=1, model=Model(format="onnx")) for it in ("a", "b"))
+    now = ModelFile(volume="b", path="m", size=1, model=Model(format="keras"))
+    assert [it.file for it in changes([one, other], [one, now])] == ["b/m"]
+
+
 def test_a_line_says_format_writer_size_code_and_what_was_not_read() -> None:
     model = Model(
         format="pickle",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zipfile
 from typing import IO, cast
 
 from ci_mlsnap.training.models.found import Unread
@@ -16,6 +15,7 @@ _DIRECTORY_AT_MOST = 16 << 20
 _LOCAL = struct.Struct("<26xHH")
 _END = struct.Struct("<10xHI4x2x")
 _END_AT_MOST = 66 << 10
+_STORED = 0
 _UNPACKED_AT_MOST = 32 << 20
 _PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd", b"Rar!")
 
@@ -36,6 +36,8 @@ class Archive:
     def __init__(self, source: Source) -> None:
         self._source = source
         _require_small_directory(source)
+        import zipfile
+
         self._zip = zipfile.ZipFile(cast("IO[bytes]", source))
         self._members = {it.filename: it for it in self._zip.infolist() if not it.is_dir()}
         if len(self._members) != sum(not it.is_dir() for it in self._zip.infolist()):
@@ -47,7 +49,7 @@ class Archive:
         member = self._members[name]
         if member.flag_bits & 1:
             raise Unread("it is encrypted")
-        if member.compress_type == zipfile.ZIP_STORED:
+        if member.compress_type == _STORED:
             names, extra = self._source.unpack(_LOCAL, member.header_offset)
             return self._source.part(member.header_offset + _LOCAL.size + names + extra, member.file_size)
         if member.file_size > _UNPACKED_AT_MOST:

@@ -15,6 +15,7 @@ Reader = Callable[[Source, Found], None]
 
 _PART = 1 << 20
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+_PACKERS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x5d\x00\x00")
 _NOT_LOOKED_INTO = "an archive, or a compressed file, that is not looked into"
 
 
@@ -69,8 +70,7 @@ def _look_at_others(source: Source, found: Found) -> None:
     head = source.at(0, min(source.size, 512))
     if head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         found.format, found.runs_code, found.why = "image", "no", "a picture"
-    elif (content := pickle_file.unpacked(source)) is not None:
-        found.format, found.why = "archive", _NOT_LOOKED_INTO
+    elif (content := _unpacked(source, head, found)) is not None:
         if pickle_file.is_pickle(content):
             found.format = "pickle"
             pickle_file.read_pickle(content, found)
@@ -78,6 +78,20 @@ def _look_at_others(source: Source, found: Found) -> None:
         found.format, found.why = "archive", _NOT_LOOKED_INTO
     elif _is_text(source) and not pickle_file.may_be_pickle(source):
         found.format, found.runs_code, found.why = "text", "no", "a text"
+
+
+def _unpacked(source: Source, head: bytes, found: Found) -> Source | None:
+    """Give what a compressed file holds; None for what is none. It is an archive also where it is too large."""
+    if not (head.startswith(_PACKERS) or (head[:1] == b"x" and int.from_bytes(head[:2], "big") % 31 == 0)):
+        return None
+    from ci_mlsnap.training.models.compressed import unpacked
+
+    unknown = found.format, found.why
+    found.format, found.why = "archive", _NOT_LOOKED_INTO
+    content = unpacked(source)
+    if content is None:
+        found.format, found.why = unknown
+    return content
 
 
 def _is_text(source: Source) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 TENSORS_AT_MOST = 500
@@ -27,21 +26,21 @@ class TooMuch(Unread):
     """The reason is a limit of ours, so that the file may be anything."""
 
 
-@dataclass(kw_only=True)
 class Found:
     """The facts of one file. `runs_code` says whether loading it can run code, and `why`."""
 
-    format: str
-    framework: str = ""
-    version: str = ""
-    architecture: str = ""
-    tensors: list[tuple[str, Shape, str]] = field(default_factory=list)
-    tensor_count: int = 0
-    parameters: int = 0
-    runs_code: RunsCode = "unknown"
-    why: str = ""
-    imports: list[str] = field(default_factory=list)
-    problem: str = ""
+    def __init__(self, *, format: str, why: str) -> None:
+        self.format = format
+        self.framework = ""
+        self.version = ""
+        self.architecture = ""
+        self.tensors: list[tuple[str, Shape, str]] = []
+        self.tensor_count = 0
+        self.parameters = 0
+        self.runs_code: RunsCode = "unknown"
+        self.why = why
+        self.imports: list[str] = []
+        self.problem = ""
 
     def add(self, name: str, shape: Sequence[object], dtype: str) -> None:
         """Take a tensor; an optimizer's state is none of the model's. Raises `Unread` for what is no shape."""

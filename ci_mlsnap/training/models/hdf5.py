@@ -8,7 +8,7 @@ little-endian; addresses and lengths have as many bytes as the superblock says.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ci_mlsnap.training.models.found import Unread
 from ci_mlsnap.training.models.hdf5_messages import (
@@ -31,8 +31,7 @@ _SPACE, _LINK_INFO, _TYPE, _LINK, _ATTRIBUTE, _CONTINUED, _TABLE = 0x1, 0x2, 0x3
 _ATTRIBUTE_INFO = 0x15
 
 
-@dataclass(kw_only=True)
-class Dataset:
+class Dataset(NamedTuple):
     """A dataset by its path in the file."""
 
     name: str
@@ -40,14 +39,14 @@ class Dataset:
     dtype: str
 
 
-@dataclass(kw_only=True)
 class _Object:
     """What an object's header says."""
 
-    attributes: list[Attribute] = field(default_factory=list)
-    links: list[tuple[str, int]] = field(default_factory=list)
-    shape: tuple[int, ...] | None = None
-    dtype: str = ""
+    def __init__(self) -> None:
+        self.attributes: list[Attribute] = []
+        self.links: list[tuple[str, int]] = []
+        self.shape: tuple[int, ...] | None = None
+        self.dtype = ""
 
 
 def is_hdf5(source: Source) -> bool:

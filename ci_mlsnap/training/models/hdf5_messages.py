@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ci_mlsnap.training.models.found import Unread
 from ci_mlsnap.training.models.source import Source
@@ -11,8 +11,7 @@ _NAME_AT_MOST = 4096
 _FIXED, _FLOATING, _STRING, _COMPOUND, _REFERENCE, _ENUM, _VARIABLE, _ARRAY = 0, 1, 3, 6, 7, 8, 9, 10
 
 
-@dataclass(kw_only=True)
-class Message:
+class Message(NamedTuple):
     """A message as it stands; a `shared` one is elsewhere, and its bytes lead there."""
 
     kind: int
@@ -20,8 +19,7 @@ class Message:
     data: bytes
 
 
-@dataclass(kw_only=True)
-class Attribute:
+class Attribute(NamedTuple):
     """A name with a value, not yet understood."""
 
     name: str

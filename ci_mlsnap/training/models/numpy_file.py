@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import struct
 from collections.abc import Iterator
@@ -65,6 +64,8 @@ def kind_of(descr: str) -> str:
 
 
 def _literal(text: bytes) -> dict[str, Any]:
+    import ast
+
     try:
         header = ast.literal_eval(text.decode("latin-1").strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):

@@ -7,7 +7,6 @@ what a file says, so that what is nested in itself costs nothing.
 
 from __future__ import annotations
 
-import pickletools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -119,6 +118,8 @@ class Machine:
 
     def follow(self) -> Any:
         """Follow the pickle that begins here, to its end, and give what it would be."""
+        import pickletools
+
         stack: list[Any] = []
         memo: dict[int, Any] = {}
         try:

@@ -120,7 +120,14 @@ def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
 
 def test_a_compressed_bomb_is_not_unpacked(tmp_path: Path) -> None:
     (tmp_path / "bomb").write_bytes(gzip.compress(bytes(65 << 20), 1))
-    assert "larger than 64 MiB" in model_of(tmp_path / "bomb").problem
+    model = model_of(tmp_path / "bomb")
+    assert model.format == "archive"
+    assert "larger than 64 MiB" in model.problem
+
+
+def test_what_begins_like_a_compressed_file_and_is_none_is_unknown() -> None:
+    assert here(b"x\x9c\xff\xff damage")["format"] == "other"
+    assert here(b"x^2 + y^2 = 1\n")["format"] == "text"
 
 
 def test_a_pickle_that_grows_when_it_is_loaded_stays_small() -> None:
