@@ -119,7 +119,7 @@ def _standing_lines(found: Standing, path: str, model: str, back: str) -> Iterat
     for run in found.unfinished:
         yield f"running   1 unfinished run: {run}"
     if found.waiting:
-        yield f"outbox    {found.waiting} statuses wait: `mlsnap publish` sends them"
+        yield f"outbox    {found.waiting} statuses or comments wait: `mlsnap publish` sends them"
 
 
 def _copy_text(copy: LiveTree | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import msgspec
 
@@ -69,6 +70,11 @@ def send_notices(driver: Driver, announcer: Announcer) -> Told:
     if announcer.forge is None:
         return Told()
     return NoticeBox(driver.state_folder()).deliver(announcer.forge, exists=lambda name: _exists(driver, name))
+
+
+def waiting_in(state: Path) -> int:
+    """Count what a state folder has to be sent: statuses, and what else is told. Writes nothing."""
+    return len(Outbox(state).pending()) + len(NoticeBox(state).pending())
 
 
 def publish_step(announced: Announced, status: CommitStatus) -> Step:

@@ -8,12 +8,12 @@ from typing import Literal
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.errors import MlsnapError, NotARepository, TrainingUnisolated
 from ci_mlsnap.flows import hooks, pinning
+from ci_mlsnap.flows.announce import waiting_in
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import look
 from ci_mlsnap.flows.planning import dirty_paths
 from ci_mlsnap.ports import Examinable, Finding
 from ci_mlsnap.state.journal import open_runs
-from ci_mlsnap.state.outbox import Outbox
 from ci_mlsnap.training.isolation import Isolation, choose_isolation
 
 SCARCE = 0.1
@@ -182,8 +182,7 @@ def _unfinished(project: Project) -> Iterator[Finding]:
     for run in open_runs(project.state):
         text = f"1 unfinished run: {run.plan.event.run_url or run.run_id}"
         yield Finding(topic="runs", state="note", text=text, hint="`mlsnap finish` ends what is left over")
-    waiting = len(Outbox(project.state).pending())
+    waiting = waiting_in(project.state)
     if waiting:
-        yield Finding(
-            topic="outbox", state="note", text=f"{waiting} statuses wait", hint="`mlsnap publish` sends them"
-        )
+        text = f"{waiting} statuses or comments wait"
+        yield Finding(topic="outbox", state="note", text=text, hint="`mlsnap publish` sends them")

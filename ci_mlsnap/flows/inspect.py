@@ -9,6 +9,7 @@ import msgspec
 
 from ci_mlsnap.domain.versions import Answer
 from ci_mlsnap.errors import IntegrityDamage, MlsnapError
+from ci_mlsnap.flows.announce import waiting_in
 from ci_mlsnap.flows.context import Project
 from ci_mlsnap.flows.live import LiveTree, look_if_possible
 from ci_mlsnap.flows.planning import dirty_paths
@@ -16,7 +17,6 @@ from ci_mlsnap.flows.versions import find_channel, find_version
 from ci_mlsnap.flows.writable import copy_in_view
 from ci_mlsnap.state import channels, rolled_back
 from ci_mlsnap.state.journal import open_runs
-from ci_mlsnap.state.outbox import Outbox
 from ci_mlsnap.state.rolled_back import RolledBack
 
 
@@ -63,7 +63,7 @@ def standing(project: Project) -> Standing:
         versions=sum(snapshot.marker is not None and snapshot.marker.name.is_version for snapshot in snapshots),
         foreign=sum(snapshot.marker is None for snapshot in snapshots),
         unfinished=tuple(run.plan.event.run_url or run.run_id for run in open_runs(project.state)),
-        waiting=len(Outbox(project.state).pending()),
+        waiting=waiting_in(project.state),
         stays=stays,
         channels=leads,
         trouble=trouble,

@@ -97,6 +97,7 @@ def test_github_away_the_comment_waits_and_publish_sends_it_once(job: Job) -> No
     said = job.pull_request(NUMBER, expect=30)
     assert "comment" in said.stderr
     assert "waits until the forge answers again" in said.stderr
+    assert job.push("status", "--json").facts["waiting"] == 2
     job.place.server.faults.clear()
     sent = job.push("publish", "--json").facts
     assert len(job.comments(NUMBER)) == 1
