@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ci_mlsnap.cli.printing import Lines
+from ci_mlsnap.services import Site, open_hands
 from tests.promise.conftest import REPOSITORY, TOKEN, Stage
 
 MakeStage = Callable[..., Stage]
@@ -131,6 +133,14 @@ def test_a_store_inside_the_workspace_is_refused_before_training(stage: Stage) -
     assert "error[store-refused]" in done.stderr
     assert stage.server.connections == 0
     assert not inside.exists()
+
+
+@pytest.mark.parametrize(("environ", "seconds"), [({"JENKINS_HOME": "/var/lib/jenkins"}, 10.0), ({}, 0.0)])
+def test_a_server_without_a_url_signals_the_leaves_first_too(
+    tmp_path: Path, environ: dict[str, str], seconds: float
+) -> None:
+    job = {"JOB_NAME": "digits", "BUILD_NUMBER": "1", "WORKSPACE_TMP": str(tmp_path), **environ}
+    assert open_hands(Site(progress_for=Lines, environ=job), secrets=False).timing.own_signal_wait == seconds
 
 
 def begin(stage: Stage) -> str:
