@@ -44,6 +44,7 @@ on:
   push:
   pull_request:
   merge_group:
+  delete:
   schedule: [{{cron: 0 3 * * *}}]
   workflow_dispatch:
     inputs:

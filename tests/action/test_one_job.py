@@ -58,6 +58,11 @@ def test_a_push_is_trained_and_told_and_what_has_its_tree_is_answered_by_it(work
     tagged = place.act(payload=place.push(ref="refs/tags/v1", head_commit={"id": sha}))
     assert tagged.code == 0, tagged.log
     require_outputs(tagged, "reused")
+
+    nightly = place.act("schedule", {"schedule": "0 3 * * *", "repository": place.described()})
+    assert nightly.code == 0, nightly.log
+    require_outputs(nightly, "reused")
+    assert nightly.outputs["sha"] == merged
     assert place.snapshots() == [sha]
 
 
@@ -78,13 +83,15 @@ def test_a_pull_request_is_trained_at_its_head_and_not_at_the_merge(workplace: M
     assert (place.volume / ".snapshot" / head / "model.bin").read_text() == "topic\n"
 
 
-@pytest.mark.parametrize("event", ["fork", "deleted", "dry run"])
+@pytest.mark.parametrize("event", ["fork", "deleted", "delete", "dry run"])
 def test_where_there_is_nothing_to_do_the_job_ends_well_and_asks_nobody(workplace: Make, event: str) -> None:
     place = workplace(more="dry-run: ${{ inputs.dry-run }}")
     sha = place.repository.head()
     match event:
         case "fork":
             ran = place.act("pull_request", place.pull_request(sha, sha, fork="mallory/digits"))
+        case "delete":
+            ran = place.act("delete", {"ref": "topic", "ref_type": "branch", "repository": place.described()})
         case "deleted":
             ran = place.act(payload=place.push(after="0" * 40, deleted=True))
         case _:
