@@ -335,6 +335,7 @@ OUTPUTS: dict[str, str] = {
     "metrics": "The metrics as a JSON object.",
     "reused": "`true` where nothing was trained because a version answers for the commit.",
     "queued": "The commit statuses that could not be sent yet, with commas.",
+    "comment-url": "The page of the pull request's comment; empty where none was left.",
     "description": "The text of the commit status.",
     "result": "The whole record as JSON.",
 }

@@ -300,6 +300,7 @@ def outputs(record: Record) -> dict[str, str]:
         "metrics": msgspec.json.encode(record.metrics.scalars, order="sorted").decode(),
         "reused": "true" if record.outcome == "reused" else "false",
         "queued": ",".join(record.queued),
+        "comment-url": record.comment_url,
         "description": described(record),
         "result": msgspec.json.encode(
             msgspec.structs.replace(record, log_tail="", models=in_short(record.models))

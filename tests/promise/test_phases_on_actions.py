@@ -19,7 +19,7 @@ SECRET = {"MLSNAP_GITHUB_TOKEN": TOKEN}
 PHASES = ("begin", "train", "conclude")
 OUTPUTS = {
     *("conclusion", "sha", "snapshot-name", "snapshot-path", "manifest-digest"),
-    *("gate", "metrics", "reused", "queued", "description", "result"),
+    *("gate", "metrics", "reused", "queued", "comment-url", "description", "result"),
 }
 
 
