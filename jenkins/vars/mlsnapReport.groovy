@@ -4,6 +4,7 @@ import org.mlsnap.Step
 /** What this step takes, and what holds when it is not given. */
 Map defaults() {
     return [
+        fork: false,  // Tell a change of a fork what becomes of it; for a job with secrets that runs after its own.
         rollUp: false,  // Post `mlsnap`, one status for all models of the commit.
     ] + Defaults.place() + Defaults.posts() + Defaults.servers() + Defaults.secrets() + Defaults.tool()
 }
