@@ -24,6 +24,8 @@ FILES = (
 
 MAX_BYTES = 256 << 10
 MAX_NAMES = 2000
+MOST_PUBLISHED = 500
+HIDDEN = "(hidden)"
 _DOTS = 100
 """How many dots a line of TOML may have: the standard library needs memory for the square of a key's parts."""
 
@@ -60,6 +62,12 @@ def read_parameters(name: str, content: bytes) -> Parameters:
     except (ValueError, RecursionError):  # whatever a parser of text raises is one of these
         return Parameters(problem=f"it is no {name.rpartition('.')[2].upper()} that can be read")
     return Parameters(values=values)
+
+
+def publishable(found: Parameters) -> dict[str, str]:
+    """Give the first values as a record may have them: cut, and without what may be a secret."""
+    some = list(found.values.items())[:MOST_PUBLISHED]
+    return {name: HIDDEN if looks_secret(name, text) else text[:_LOOKED_AT] for name, text in some}
 
 
 def looks_secret(name: str, value: str) -> bool:

@@ -58,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `action`: train and snapshot; announce the version `answered_by` again; or nothing, with the `reason`.
     `reason` of training is why a version that is there does not do. `volume` is the first model volume, `others`
     make a version together with it, in this order. `data` are the volumes that training reads.
+    `parameters` are those of the commit by file and name, where a report is to show them.
     `gate_contexts` are the statuses of the gates by metric, where these have their own.
     `report_url` is where the report is published, empty where that is not known.
     `adopts` takes the live tree as it is instead of training. `parent` names the snapshot training starts from,
@@ -74,6 +75,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tree: str = ""
     parents: tuple[str, ...] = ()
     subject: str = ""
+    parameters: dict[str, dict[str, str]] = {}
     shallow: bool = False
     inputs_digest: str = ""
     name: str = ""

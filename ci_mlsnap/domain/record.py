@@ -39,6 +39,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt at one commit. `steps` are seconds by step name; `error` is a slug with `reason` for people.
 
+    `parameters` are those of the commit, by file and name, without what may be a secret.
     `argv` is the training command as planned; `passed_variables` are names only, never values.
     `receipts` are those of the other hosts that wrote to the volume. `volume` is the first one; `others` made the
     version together with it. `models` are its model files, the largest ones, with what they say of themselves.
@@ -52,6 +53,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tree: str = ""
     parents: tuple[str, ...] = ()
     subject: str = ""
+    parameters: dict[str, dict[str, str]] = {}
     ref: str = ""
     event: str = ""
     pull_request: int = 0

@@ -102,6 +102,7 @@ def blank_record(hands: Hands, run: Run, outcome: Outcome) -> Record:
         tree=plan.tree,
         parents=plan.parents,
         subject=plan.subject,
+        parameters=plan.parameters,
         ref=event.ref,
         event=event.kind,
         pull_request=event.pull_request,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from ci_mlsnap.domain.code import LineChange
 from ci_mlsnap.domain.manifest import Entry
-from ci_mlsnap.domain.parameters import FILES, MAX_BYTES, Parameters, read_parameters
+from ci_mlsnap.domain.parameters import FILES, MAX_BYTES, Parameters, publishable, read_parameters
 from ci_mlsnap.domain.versions import Version
 from ci_mlsnap.errors import GitFailed
 from ci_mlsnap.flows.contents import Part
@@ -42,6 +43,23 @@ def parameters_of(
         }
         for version, side in zip(versions, trained, strict=True)
     ]
+
+
+def committed_parameters(project: Project, commit: str, *, checked_out: str) -> dict[str, dict[str, str]]:
+    """Give what the files of parameters say at a commit, by file, without what may be a secret.
+
+    Files that the checkout has not are not asked for, where it is of this commit. What cannot be read is left out.
+    """
+    below = project.folder.relative_to(project.repository.top).as_posix()
+    prefix = "" if below == "." else f"{below}/"
+    names = [name for name in FILES if commit != checked_out or (project.folder / name).is_file()]
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        with suppress(GitFailed):
+            content = project.repository.file_at(commit, prefix + name)
+            values = publishable(read_parameters(name, content)) if content is not None else {}
+            found |= {name: values} if values else {}
+    return found
 
 
 def _committed(project: Project, version: Version, prefix: str, names: Iterable[str]) -> _Files:

@@ -16,6 +16,7 @@ from ci_mlsnap.domain.status import context_for, gate_contexts
 from ci_mlsnap.errors import MlsnapError, NoCommit
 from ci_mlsnap.flows import pinning
 from ci_mlsnap.flows.context import TOOL, Project, Request
+from ci_mlsnap.flows.parameters import committed_parameters
 from ci_mlsnap.state.catalogue import versions
 
 HISTORY = 500
@@ -47,7 +48,7 @@ def plan_of(project: Project, request: Request, facts: Facts) -> Plan:
     if _asks_for_nothing(facts.event):
         return decide(facts, _rules(project), wishes, None, None, tool=TOOL)
     training = _training(project, request.command)
-    return decide(
+    plan = decide(
         facts,
         _rules(project),
         wishes,
@@ -57,6 +58,10 @@ def plan_of(project: Project, request: Request, facts: Facts) -> Plan:
         data=project.data if facts.data is not None else (),
         tool=TOOL,
     )
+    if plan.action != "train" or plan.dirty or project.hands.report.folder is None:
+        return plan
+    # Read now, since nothing reads the checkout once something was trained in it.
+    return replace(plan, parameters=committed_parameters(project, plan.commit, checked_out=facts.head))
 
 
 def _asks_for_nothing(event: Event) -> bool:

@@ -9,6 +9,8 @@ import msgspec
 
 from ci_mlsnap.domain.comparing import Differences, Side, compare
 from ci_mlsnap.domain.metrics import Scalar, lower_is_better, number
+from ci_mlsnap.domain.parameters import Parameters
+from ci_mlsnap.domain.record import Record
 from ci_mlsnap.domain.selecting import main_metric
 from ci_mlsnap.domain.versions import Version, preferred
 from ci_mlsnap.flows.contents import entries_of
@@ -107,8 +109,15 @@ def _differences(shelf: Shelf, before: Version, after: Version) -> Differences:
         Side(
             version=it,
             entries=entries_of(side, several=several) if side is not None else None,
-            record=shelf.records.of(it),
+            record=record,
+            parameters=_parameters(record),
         )
         for it, side in zip((before, after), parts, strict=True)
+        for record in (shelf.records.of(it),)
     ]
     return compare(*sides, code=None)
+
+
+def _parameters(record: Record | None) -> dict[str, Parameters]:
+    given = record.parameters if record is not None else {}
+    return {file: Parameters(values=values) for file, values in given.items()}

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -57,8 +57,8 @@ def look_of(read: ReadFile | None = None) -> Look:
 
     Raises `ConfigInvalid` for a template that cannot be read as one.
     """
-    package = files("ci_mlsnap.report") / "templates"
-    found = {name: (package / name).read_text(encoding="utf-8") for name in OWN_FILES}
+    ours = Path(__file__).with_name("templates")
+    found = {name: (ours / name).read_text(encoding="utf-8") for name in OWN_FILES}
     own = {name: text for name in OWN_FILES if read is not None and (text := read(name)) is not None}
     found |= {name: _decoded(name, text) for name, text in own.items()}
     digest = hashlib.sha256(msgspec.json.encode(found, order="sorted")).hexdigest()

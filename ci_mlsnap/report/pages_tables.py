@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ci_mlsnap.domain.comparing import Differences, FileChange
+from ci_mlsnap.domain.comparing import Differences, FileChange, TextChange
 from ci_mlsnap.domain.manifest import Entry, Manifest
 from ci_mlsnap.domain.models import ModelFile
 from ci_mlsnap.domain.models import told as told_model
+from ci_mlsnap.domain.record import Record
 from ci_mlsnap.domain.texts import counted, size
 from ci_mlsnap.report.compared import closing_lines, difference_sections, path_text
 from ci_mlsnap.report.pages import moved
@@ -18,32 +19,41 @@ Table = dict[str, Any]
 
 
 def tables_of(
-    found: Differences | None, manifests: Sequence[Manifest] | None, models: Sequence[ModelFile]
+    found: Differences | None, manifests: Sequence[Manifest] | None, record: Record | None
 ) -> Iterator[Table]:
     """Give all that has columns of its own, in the order of the page."""
-    if found is not None and (parameters := _parameters_table(found)) is not None:
-        yield parameters
-    if (table := _models_table(models)) is not None:
-        yield table
+    if record is not None and record.parameters:
+        yield _parameters_table(record, found)
+    if record is not None and record.models:
+        yield _models_table(record.models)
     if manifests is not None:
         yield _files_table(manifests, found)
 
 
-def _parameters_table(found: Differences) -> Table | None:
-    """Say which parameters are others than before; None where all are the same or none are known."""
-    rows = dict(difference_sections(found))["Parameters"]
-    cells = [(name, old, new, said) for _sign, name, old, new, said in rows[:ROWS_SHOWN]]
-    before = found.before.name.short
-    header = ("Parameter", before, "This", "File")
-    return _table("Parameters", header, cells, lead=f"Others than {before} had:", of=len(rows)) if rows else None
+def _parameters_table(record: Record, found: Differences | None) -> Table:
+    """List the parameters of a version, those first that are others than before; and those that are gone."""
+    before = {(it.file, it.name): it for it in found.parameters} if found is not None else {}
+    now = {(file, name): text for file, values in record.parameters.items() for name, text in values.items()}
+    rows = [(name, text, _was(before.get((file, name)), found), file) for (file, name), text in now.items()]
+    rows += [(it.name, "", f"{it.before} (gone)", it.file) for key, it in before.items() if key not in now]
+    rows.sort(key=lambda row: row[2] == "")
+    header = ("Parameter", "This", found.before.name.short if found is not None else "Before", "File")
+    lead = "The first ones are others than before." if any(row[2] for row in rows) else ""
+    return _table("Parameters", header, rows[:ROWS_SHOWN], lead=lead, of=len(rows))
 
 
-def _models_table(files: Sequence[ModelFile]) -> Table | None:
-    """Say what model files are, and whether loading one can run code; None without any."""
+def _was(change: TextChange | None, found: Differences | None) -> str:
+    if change is None or found is None:
+        return ""
+    return "(hidden)" if change.hidden else "(new)" if change.before is None else change.before
+
+
+def _models_table(files: Sequence[ModelFile]) -> Table:
+    """Say what model files are, and whether loading one can run code."""
     some = files[:ROWS_SHOWN]
     rows = [(it.path, it.model.format, _parameters(it), _loading(it), told_model(it.model)) for it in some]
     header = ("Model file", "Format", "Parameters", "Loading it", "What it says of itself")
-    return _table("Models", header, rows, numbers=("Parameters",), of=len(files)) if rows else None
+    return _table("Models", header, rows, numbers=("Parameters",), of=len(files))
 
 
 def _files_table(manifests: Sequence[Manifest], found: Differences | None) -> Table:

@@ -106,7 +106,7 @@ def _page(it: Told, files: Mapping[str, bytes]) -> dict[str, Any]:
         "metrics_note": _metrics_note(it),
         "curves": _curves(it),
         "curves_note": "Dashed: the baseline's." if it.base_record and it.base_record.metrics.curves else "",
-        "tables": list(tables_of(it.found, it.manifests, it.record.models if it.record else ())),
+        "tables": list(tables_of(it.found, it.manifests, it.record)),
         "lineage": list(_lineage(it)),
         "environment": list(environment_of(it.record).items()) if it.record else [],
         "commands": list(_commands(version)),

@@ -262,3 +262,18 @@ def test_a_template_that_fails_is_named_with_its_line(make_place: MakePlace, tmp
 def test_a_repository_names_no_folder_elsewhere(make_place: MakePlace, tmp_path: Path) -> None:
     place = make_place(settings=f'{SETTINGS}[report]\ntemplates = "../look"\n', train=TRAIN)
     place.refused("config-invalid", 2, "report", "--output", str(tmp_path / "out"), env=QUIET)
+
+
+def test_the_page_of_a_version_has_its_parameters_and_how_they_changed(
+    make_place: MakePlace, tmp_path: Path
+) -> None:
+    place, out = make_place(settings=SETTINGS, train=TRAIN), tmp_path / "out"
+    secret = "ghp_" + "a1" * 20
+    for lr, accuracy in (("0.1", 0.8), ("0.01", 0.9)):
+        params = f"train:\n  lr: {lr}\n  layers: [64, 32]\nhf_token: {secret}\n"
+        place.commit("params", **{"params.yaml": params, "scores.json": json.dumps({"accuracy": accuracy})})
+        place.mlsnap("run", env=reporting(out))
+    page = text_of(out / place.repository.head() / "index.html")
+    assert "train.lr 0.01 0.1 params.yaml hf_token (hidden) params.yaml train.layers [64, 32]" in page
+    assert "train.lr 0.1 0.01 changed, params.yaml" in text_of(out / place.repository.head() / "comparison.html")
+    assert secret not in "".join(path.read_text() for path in out.rglob("*") if path.is_file())

@@ -162,6 +162,7 @@ def _record(version: Version, texts: Texts, number: int, curve: Curve) -> Record
         ),
         pins=header.pins,
         metrics=Metrics(source=header.metrics_source, scalars=header.metrics, curves=(curve,)),
+        parameters={"params.yaml": {texts.or_else("lr"): texts.or_else(f"0.{number}"), "hidden": "[64, 32]"}},
         models=(_model(texts),),
         baseline=header.baseline,
         gates=header.gates,

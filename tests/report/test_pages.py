@@ -224,6 +224,7 @@ def test_the_numbers_of_a_curve_are_in_a_table(site: Site, pages: dict[str, Page
 def test_facts_are_those_that_the_terminal_says(site: Site, out: Path, pages: dict[str, Page]) -> None:
     record = json.loads((out / site.names[4] / "record.json").read_bytes())
     page = pages[f"{site.names[4]}/index.html"].text
+    assert "lr 0.4 0.3 params.yaml hidden [64, 32] params.yaml" in page
     assert "model.pkl pickle 6,570 can run code" in page
     for words in ("accuracy", "+0.0100 better", "daily.1, which only its owner keeps", "python train.py --fast"):
         assert words in page

@@ -15,6 +15,7 @@ from ci_mlsnap.domain.gates import Gate, judge
 from ci_mlsnap.domain.manifest import Entry, Manifest, ManifestHeader
 from ci_mlsnap.domain.metrics import Curve, Metrics, Scalar
 from ci_mlsnap.domain.models import Model, ModelFile
+from ci_mlsnap.domain.parameters import Parameters
 from ci_mlsnap.domain.pins import Pin
 from ci_mlsnap.domain.record import Record, VolumeRecord
 from ci_mlsnap.domain.versions import Version
@@ -113,6 +114,7 @@ def record_of(number: int) -> Record:
             scalars=header.metrics,
             curves=(Curve(name="accuracy", steps=steps, values=(0.2, 0.5, "nan", 0.6 + number / 10)),),
         ),
+        parameters={"params.yaml": {"lr": f"0.{number}", "batch": "32", **({"seed": "7"} if number == 1 else {})}},
         models=(ModelFile(volume="models", path="model.pkl", size=1000, model=model),),
         baseline=header.baseline,
         verdict=header.verdict,
@@ -165,7 +167,12 @@ def index() -> bytes:
 
 def version() -> dict[str, bytes]:
     sides = [
-        Side(version=VERSIONS[number], entries=MANIFESTS[number].entries, record=record_of(number))
+        Side(
+            version=VERSIONS[number],
+            entries=MANIFESTS[number].entries,
+            record=record_of(number),
+            parameters={file: Parameters(values=it) for file, it in record_of(number).parameters.items()},
+        )
         for number in (1, 2)
     ]
     told = Told(
