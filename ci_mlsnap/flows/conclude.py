@@ -87,8 +87,8 @@ def conclude(hands: Hands, driver: Driver, run: Run, *, plan_checked: bool) -> R
     except MlsnapError as error:
         mended = isinstance(error, _CAN_BE_MENDED)
         closing.failed(hands, driver, run, error, stays_open=mended)
-        if mended and "conclude" not in error.hint:
-            error.hint = f"{error.hint}; then `mlsnap conclude` goes on with what was trained".removeprefix("; ")
+        if mended:
+            error.hint = _way_on(error)
         raise
     record = msgspec.structs.replace(record, plan_digest=plans.digest(plan), plan_checked=plan_checked)
     closing.settle(hands, driver, run, record)
@@ -101,6 +101,15 @@ def conclude(hands: Hands, driver: Driver, run: Run, *, plan_checked: bool) -> R
     closing.close(hands, driver, run, record)
     _raise_what_remains(record, announced)
     return record
+
+
+def _way_on(error: MlsnapError) -> str:
+    """Say what to do about what can be mended: a run from the start would train again."""
+    if isinstance(error, StorageUnknown):
+        return "`mlsnap conclude` goes on with what was trained, and finds by its name what was done"
+    if "conclude" in error.hint:
+        return error.hint
+    return f"{error.hint}; then `mlsnap conclude` goes on with what was trained".removeprefix("; then ")
 
 
 def _version(hands: Hands, driver: Driver, run: Run) -> Record:

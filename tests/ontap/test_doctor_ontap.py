@@ -11,9 +11,11 @@ from typing import Any, cast
 import pytest
 
 from ci_mlsnap.storage.ontap_roles import ROLES, commands_of
+from ci_mlsnap.trees.mounts import Mount
 from tests.ontap.emulator.access import Account, Role
 from tests.ontap.emulator.server import Emulator
 from tests.ontap.emulator.values import Policy, Volume
+from tests.ontap.mounted import driver_of
 from tests.ontap.staging import staged
 from tests.promise.conftest import Stage
 from tests.promise.launching import Launcher
@@ -130,6 +132,32 @@ def test_a_volume_that_can_have_no_version_is_bad_and_the_rest_is_told_all_the_s
     assert found[topic]["state"] == "bad"
     assert hint in found[topic]["hint"]
     assert {"cluster", "certificate", "rights", "limit", "autodelete"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "state", "said"),
+    [
+        ("svm1.example.com:/models", "ok", "svm1.example.com:/models is mounted at "),
+        ("svm1.example.com:/other", "bad", "and models is /models of its SVM"),
+    ],
+)
+def test_what_is_mounted_is_held_to_the_volumes_junction(
+    emulator: Emulator,
+    models: Volume,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    state: str,
+    said: str,
+) -> None:
+    live = emulator.cluster.path(models)
+    mount = Mount(point=live.resolve(), kind="nfs4", source=source)
+    for module in ("ontap_doctor", "ontap_volume"):
+        monkeypatch.setattr(f"ci_mlsnap.storage.{module}.mount_of", lambda _path: mount)
+    found = {it.topic: it for it in driver_of(emulator, models, tmp_path / "state").examine()}
+    assert found["mount"].state == state
+    assert said in found["mount"].text
+    assert found["volume"].state == state
 
 
 def test_autodelete_is_told_with_what_it_takes_first(stage: Stage, models: Volume) -> None:
