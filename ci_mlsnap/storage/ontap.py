@@ -120,7 +120,8 @@ class OntapDriver:
             return iter(())
         from ci_mlsnap.storage.ontap_doctor import examine  # the one command that needs it
 
-        return examine(self._home.api, self._home.path, self._home.named)
+        home = self._home
+        return examine(self._home.api, home.path, home.named, by_server=home.wishes.by_server)
 
     def initialise(self, *, project: str, model: str) -> str:
         """See `Driver.initialise`; the volume itself is never made. Raises `VolumeMissing` too."""

@@ -37,12 +37,13 @@ _MANY = 0.9
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-def examine(api: OntapApi, path: Path, named: str) -> Iterator[Finding]:
+def examine(api: OntapApi, path: Path, named: str, *, by_server: bool = False) -> Iterator[Finding]:
     """Look at a volume and its cluster; a fault is a finding, and stops only what can't be looked at for it.
 
-    `named` is what the settings call the volume that is mounted at `path`.
+    `named` is what the settings call the volume that is mounted at `path`; `by_server` is the operator's wish that
+    it need not show its snapshots.
     """
-    return _Examination(api=api, path=path, named=named).findings()
+    return _Examination(api=api, path=path, named=named, by_server=by_server).findings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class _Examination:
     api: OntapApi
     path: Path
     named: str
+    by_server: bool
 
     def findings(self) -> Iterator[Finding]:
         """See `examine`."""
@@ -133,9 +135,13 @@ class _Examination:
 
     def _volume(self, volume: NativeVolume) -> Iterator[Finding]:
         require_fit(volume, self.path)
+        text = f"{volume.name}, a {volume.style} of type {volume.type}, is {volume.state}"
+        if self.by_server:
+            hint = 'leave ontap.readback at "mount" where the mount shows snapshots'
+            yield Finding(topic="volume", state="note", text=f"{text}; versions are not read back", hint=hint)
+            return
         require_shown(volume, self.path)
-        text = f"{volume.name}, a {volume.style} of type {volume.type}, is {volume.state} and shows its snapshots"
-        yield Finding(topic="volume", state="ok", text=text)
+        yield Finding(topic="volume", state="ok", text=f"{text} and shows its snapshots")
 
     def _mount(self, volume: NativeVolume) -> Iterator[Finding]:
         mount, junction = mount_of(self.path), volume.junction

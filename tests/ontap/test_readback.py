@@ -76,6 +76,11 @@ def test_a_copy_of_a_manifest_that_is_not_what_was_sealed_is_damage(
         driver.read_back(FIRST)
 
 
+def test_doctor_finds_nothing_wrong_with_what_is_wished_for(driver: OntapDriver) -> None:
+    found = {finding.topic: finding for finding in driver.examine()}
+    assert found["volume"].state == "note" and "not read back" in found["volume"].text
+
+
 def test_without_that_wish_it_is_refused_before_anything_is_made(
     emulator: Emulator, models: Volume, live: Path, tmp_path: Path
 ) -> None:
