@@ -29,6 +29,7 @@ class Scene(NamedTuple):
     head: str
     base: str = ""
     merge: str = ""
+    killed: bool = False
 
     @property
     def names(self) -> dict[str, str]:
@@ -45,6 +46,10 @@ def missed_gate(stage: Stage) -> Scene:
 
 def failed_training(stage: Stage) -> Scene:
     return Scene("push", stage.train_with("echo so far; exit 3\n"))
+
+
+def killed_in_training(stage: Stage) -> Scene:
+    return Scene("push", stage.repository.head(), killed=True)
 
 
 def no_metrics(stage: Stage) -> Scene:
@@ -168,7 +173,7 @@ def run_on(make_stage: MakeStage, tmp_path: Path) -> Callable[[str, Callable[[St
         scene = prepare(stage)
         before = {sha: len(told(stage, sha)) for sha in scene.names}
         stage.environment |= {"CI": "true", "GITHUB_API_URL": url, **CIS[ci].environment(stage, scene, folder)}
-        codes = phases(stage)
+        codes = phases(stage, killed=scene.killed)
         output = folder / "output"
         found = CIS[ci].outputs(output) if output.exists() else {}
         seen = {
@@ -185,14 +190,14 @@ def run_on(make_stage: MakeStage, tmp_path: Path) -> Callable[[str, Callable[[St
     return run
 
 
-def phases(stage: Stage) -> list[int]:
+def phases(stage: Stage, *, killed: bool) -> list[int]:
     begun = stage.mlsnap("begin", environment=SECRET)
     assert begun.code == 0, begun.text
     plan = begun.stdout.split()[-1]
-    trained = stage.mlsnap("train", "--plan", plan)
-    concluded = stage.mlsnap("conclude", "--plan", plan, environment=SECRET)
+    trained = stage.mlsnap("train", "--plan", plan, kill_at=4 if killed else 0)
+    concluded = None if killed else stage.mlsnap("conclude", "--plan", plan, environment=SECRET)
     finished = stage.mlsnap("finish", environment=SECRET)
-    return [trained.code, concluded.code, finished.code]
+    return [trained.code, concluded.code if concluded else -1, finished.code]
 
 
 def told(stage: Stage, sha: str) -> list[tuple[object, ...]]:
@@ -226,7 +231,7 @@ def differences(one: Any, other: Any, place: str = "") -> dict[str, tuple[Any, A
 
 
 SCENES = (
-    *(good_push, missed_gate, failed_training, no_metrics, trained_before),
+    *(good_push, missed_gate, failed_training, killed_in_training, no_metrics, trained_before),
     *(tag, merged_change, fork),
 )
 
