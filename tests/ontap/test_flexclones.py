@@ -13,6 +13,7 @@ from ci_mlsnap.errors import MlsnapError, SnapshotHeld, StorageFailed, StorageFo
 from ci_mlsnap.storage.ontap import OntapDriver
 from ci_mlsnap.storage.ontap_endpoint import Wishes
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, look, publish, write, write_sample
+from ci_mlsnap.trees.mounts import Mount
 from tests.ontap.cutting import is_cut_off
 from tests.ontap.emulator.access import PRUNING, Account
 from tests.ontap.emulator.faults import BROKEN, LOGIN_PAGE, LOST_ANSWER, LOST_REQUEST, TRUNCATED, Fault, JobFault
@@ -223,3 +224,20 @@ def test_a_removal_that_was_cut_off_at_any_request_is_ended_by_doing_it_again(
             assert at > 2
             return
     pytest.fail("the act never ended")
+
+
+def test_what_is_mounted_says_where_in_the_namespace_a_clone_is(
+    emulator: Emulator, models: Volume, live: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of the namespace is mounted, and a folder in that is meant."""
+    mounted = root / "clones"
+    (mounted / "team").mkdir()
+    mount = Mount(point=mounted, kind="nfs4", source="[fd00::1]:/clones")
+    monkeypatch.setattr("ci_mlsnap.storage.ontap_flexclones.mount_of", lambda _: mount)
+    wishes = Wishes(clones=str(mounted / "team"))
+    driver = driver_of(emulator, models, tmp_path / "state", patience=HASTY, wishes=wishes)
+    before = published(driver, live)
+    assert look(driver.clone(FIRST, mounted / "team/mine")) == before
+    assert clones(emulator)[0].junction == "/clones/team/mine"
+    assert look(driver.clone(FIRST, mounted / "beside")) == before  # not below what the operator named: a copy
+    assert len(clones(emulator)) == 1

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from ci_mlsnap.domain.names import SnapshotName
-from ci_mlsnap.errors import LateWriter, MlsnapError, SnapshotForeign, StorageUnknown
+from ci_mlsnap.errors import LateWriter, MlsnapError, SnapshotForeign, StorageFull, StorageUnknown
 from ci_mlsnap.flows.sealing import Taken, manifests, marker_of, seal
 from ci_mlsnap.storage.ontap import OntapDriver
 from ci_mlsnap.testing.ground import FIRST, MODEL, PROJECT, manifest_of, write
@@ -242,3 +242,17 @@ def test_what_was_cut_off_at_some_request_is_ended_by_doing_it_again(
             assert at > 8
             return
     pytest.fail("the act never ended")
+
+
+def test_a_volume_that_can_have_no_more_snapshots_says_so(
+    emulator: Emulator, models: Volume, tokens: Volume, group: Group, drivers: list[OntapDriver]
+) -> None:
+    taken = frozen(emulator, drivers)
+    models.limit = 0
+    with pytest.raises(StorageFull):
+        sealed(taken)
+    assert group.snapshots == {} and models.snapshots == {}
+    assert drivers[0].get(FIRST) is None
+    models.limit = 1023
+    sealed(taken)
+    require_whole(drivers)
