@@ -41,7 +41,7 @@ from ci_mlsnap.errors import (
 from ci_mlsnap.flows import closing, leases, pinning, sealing
 from ci_mlsnap.flows.announce import Announced, announce, publish_step
 from ci_mlsnap.flows.context import TOOL, Hands
-from ci_mlsnap.flows.modelling import STEP, Place, kept, model_files
+from ci_mlsnap.flows.modelling import STEP, Place, kept, model_files, require_allowed
 from ci_mlsnap.flows.sealing import Taken
 from ci_mlsnap.flows.settle import require_settled
 from ci_mlsnap.flows.workspace import Tree, model_of, places, trees
@@ -331,7 +331,9 @@ def _reused(hands: Hands, driver: Driver, run: Run) -> Record:
     name = SnapshotName.parse(plan.answered_by)
     driver.read_back(name)
     header = driver.manifest_header(name)
-    volume, *others = closing.volume_records(trees(driver, plan, run.run_id), name)
+    where = trees(driver, plan, run.run_id)
+    require_allowed(where, name, plan.formats)
+    volume, *others = closing.volume_records(where, name)
     text = f"{plan.answered_how} version {name.short}: nothing was trained"
     hands.progress.step(Step(name="version", state="ok", text=text))
     return msgspec.structs.replace(

@@ -11,11 +11,13 @@ import msgspec
 
 from ci_mlsnap.domain.manifest import Entry
 from ci_mlsnap.domain.models import NO_MODELS, Model, ModelFile, refusal
+from ci_mlsnap.domain.names import SnapshotName
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.domain.versions import Version
 from ci_mlsnap.errors import FormatRefused, MlsnapError
 from ci_mlsnap.flows.contents import Part
+from ci_mlsnap.flows.workspace import Tree
 from ci_mlsnap.training.models.asking import Reader, open_beneath
 
 STEP = "models"
@@ -72,6 +74,31 @@ def model_files(
             if model.format not in NO_MODELS and (model.format != "other" or model.problem):
                 found.append(file)
     return Looked(files=tuple(sorted(found, key=lambda it: (it.volume, it.path))), known=facts)
+
+
+def require_allowed(trees: Sequence[Tree], name: SnapshotName, allowed: tuple[str, ...]) -> None:
+    """Hold a version that is there against a policy, which may be newer. Raises `FormatRefused`."""
+    if not allowed:
+        return
+    manifests = [tree.driver.manifest(name) for tree in trees]
+    if any(manifest.header.files_mode == "none" for manifest in manifests):
+        raise FormatRefused(
+            f"version {name.short} cannot be held against policy.formats",
+            why="its contents were not inventoried",
+            safe="the version stays as it is",
+            hint="`mlsnap run --retrain` makes another one",
+        )
+    try:
+        model_files(
+            [
+                Place(volume=tree.volume.name, root=tree.driver.view(name), entries=manifest.entries)
+                for tree, manifest in zip(trees, manifests, strict=True)
+            ],
+            allowed=allowed,
+        )
+    except FormatRefused as error:
+        error.safe = f"version {name.short} stays as it is"
+        raise
 
 
 def models_of(parts: Sequence[Part], version: Version, record: Record | None) -> tuple[ModelFile, ...]:

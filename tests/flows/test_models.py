@@ -163,3 +163,16 @@ def test_an_unchanged_file_is_not_read_again_unless_there_is_a_policy(place: Pla
     trains(place, '["safetensors", "other"]', model=safetensors(a=(3, 4)), other=b"\x00three")
     place.mlsnap("run", env=QUIET)
     assert place.mlsnap("show", "--json").facts["models"][0]["model"]["why"] == "numbers and names alone"
+
+
+def test_a_version_that_answers_a_commit_is_held_against_its_policy(place: Place) -> None:
+    inputs = 'train = { command = "sh train.sh", inputs = ["train.sh", "files/*"] }\nvolume = "models"\n'
+    files: dict[str, str | bytes] = {"files/model": pickle.dumps([1]), "train.sh": TRAIN}
+    place.repository.commit("a pickle", {"mlsnap.toml": inputs, **files})
+    place.mlsnap("run", env=QUIET)
+    place.configure(f'{inputs}[policy]\nformats = ["pickle"]\n')
+    assert "nothing was trained" in place.mlsnap("run", env=QUIET).text
+    place.configure(f'{inputs}[policy]\nformats = ["safetensors"]\n')
+    with place.versions_kept():
+        said = place.refused("format-refused", 40)
+    assert "stays as it is" in said.stderr
