@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ci_mlsnap.domain.record import Record
+from ci_mlsnap.domain.retention import neighbours
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.flows.context import TOOL
 from ci_mlsnap.flows.report_lists import facts_of_list, lists_of, render_list
@@ -24,6 +25,7 @@ from ci_mlsnap.report.pages import ICON, STYLE, Look, load_pages
 from ci_mlsnap.report.pages_downloads import record_json
 from ci_mlsnap.report.pages_folder import Group, Written, write_groups
 from ci_mlsnap.report.pages_list import badge
+from ci_mlsnap.report.pages_pruned import pruned_page
 from ci_mlsnap.report.summary import summary
 
 RUN = "run"
@@ -56,6 +58,12 @@ def _groups(shelf: Shelf, look: Look, site: Mapping[str, str], space: str) -> It
         name = told.version.header.name
         make = partial(render_version, shelf, look, site, told, before)
         yield Group(name=f"version {name}", folder=name, key=key(*facts_of(shelf, told, before)), make=make)
+    for record in shelf.pruned:
+        around = neighbours(record.header.sequence, shelf.versions)
+        facts = [record.digest, record.condition, record.at, record.by, record.reason]
+        kept = [it.header.name for it in around if it is not None]
+        make = partial(pruned_page, look, site, record, around)
+        yield Group(name=f"pruned {record.name}", folder=record.name, key=key(facts, kept), make=make)
     best = shelf.best.digest if shelf.best else ""
     yield Group(name="badge", key=key(best), make=lambda: {"badge.svg": badge(look, site["model"], shelf.best)})
     for file, it in lists_of(shelf, site["model"], space).items():

@@ -17,7 +17,8 @@ from ci_mlsnap.report.pages_list import PER_PAGE, Link, Links, ListPage, columns
 
 _MOST_BRANCHES = 50
 _MOST_METRICS = 30
-_MOST_CHARTED = 1000
+_MOST_CHARTED = 300
+"""More points than that are nearer to each other than a pointer can tell."""
 
 
 class VersionList(msgspec.Struct, frozen=True, kw_only=True):

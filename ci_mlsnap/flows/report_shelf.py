@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ci_mlsnap.domain.channels import Move, last_moves
+from ci_mlsnap.domain.names import SnapshotName
+from ci_mlsnap.domain.removed import Pruned
 from ci_mlsnap.domain.selecting import attempts, best, newest_first
 from ci_mlsnap.domain.texts import counted
 from ci_mlsnap.domain.versions import Version
 from ci_mlsnap.errors import IntegrityDamage, MlsnapError
 from ci_mlsnap.flows.contents import Part, parts_of
 from ci_mlsnap.ports import Driver
-from ci_mlsnap.state import catalogue, channels
+from ci_mlsnap.state import catalogue, channels, pruned
 from ci_mlsnap.state.records import Records
 
 _MOST_FILES = 20_000
@@ -55,6 +57,7 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     leads: Mapping[str, str]
     moves: Mapping[str, Move]
     holds: Mapping[str, tuple[str, ...]]
+    pruned: Sequence[Pruned]
     notes: tuple[str, ...]
     _subjects: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -80,22 +83,29 @@ def shelf_of(driver: Driver) -> Shelf:
     found, state = catalogue.read(driver), driver.state_folder()
     real = newest_first(attempts(found.versions))
     notes = [f"The manifest of {name} cannot be trusted: `mlsnap verify` says more." for name in found.damaged]
+    by_name = {version.header.name: version for version in real}
     leads: Mapping[str, str] = {}
     moves: Mapping[str, Move] = {}
     try:
         leads, moves = channels.live(state), last_moves(channels.moves(state))
     except IntegrityDamage as error:
         notes.append(f"Channels are left out: {error.what}.")
+    gone: Sequence[Pruned] = ()
+    try:
+        gone = [it for it in pruned.all_of(state) if SnapshotName.parse(it.name).is_version]
+    except IntegrityDamage as error:
+        notes.append(f"What is known of pruned versions is left out: {error.what}.")
     holds = {it.name: _persons(it.holds) for it in driver.list() if it.marker is not None and it.holds}
     return Shelf(
         contents=Contents(driver),
         records=Records(state),
         versions=real,
-        by_name={version.header.name: version for version in real},
+        by_name=by_name,
         best=best(real),
         leads=leads,
         moves=moves,
         holds=holds,
+        pruned=[it for it in gone if it.name not in by_name],
         notes=tuple(notes),
     )
 

@@ -28,6 +28,7 @@ TEMPLATES = (
     "list.html.j2",
     "version.html.j2",
     "comparison.html.j2",
+    "pruned.html.j2",
     "badge.svg.j2",
 )
 STYLE, ICON = "style.css", "icon.svg"

@@ -16,6 +16,7 @@ from ci_mlsnap.state import documents
 
 _MOST_KEPT = 8
 """How many records are kept: who asks for many asks for neighbours, and curves may be long."""
+_TAIL = len("12345678/record.json")
 _RUNS_BEGIN_WITH = 12
 """How many digits of its commit a run's name begins with."""
 
@@ -33,11 +34,12 @@ class Records:
 
     def __init__(self, state: Path) -> None:
         """List the runs. Raises `StorageFailed`."""
-        self._runs = state / "runs"
+        self._runs = os.fspath(state / "runs")
         self._names: dict[str, list[str]] = {}
         for name in sorted(_names(self._runs), reverse=True):
             self._names.setdefault(name[:_RUNS_BEGIN_WITH], []).append(name)
         self._kept: dict[str, Record | None] = {}
+        self._states: dict[str, str] = {}
 
     def of(self, version: Version) -> Record | None:
         """Give the record of the run that made a version, as `record_of` does."""
@@ -49,23 +51,26 @@ class Records:
 
     def _found(self, version: Version) -> Record | None:
         for path in self._paths(version):
-            record = _read(path)
+            record = _read(Path(path))
             if record is not None and record.outcome in ("good", "gate-missed") and _is_of(record, version):
                 return record
         return None
 
     def state_of(self, version: Version) -> str:
         """Give a text that is another one when a record of the version's commit is; nothing is read."""
-        found = []
-        for path in self._paths(version):
-            with suppress(OSError):
-                facts = os.stat(path)
-                found.append(f"{path.parent.name}:{facts.st_mtime_ns}:{facts.st_size}")
-        return " ".join(found)
+        commit = version.header.commit
+        if commit not in self._states:
+            found = []
+            for path in self._paths(version):
+                with suppress(OSError):
+                    facts = os.stat(path)
+                    found.append(f"{path[-_TAIL:]}:{facts.st_mtime_ns}:{facts.st_size}")
+            self._states[commit] = " ".join(found)
+        return self._states[commit]
 
-    def _paths(self, version: Version) -> list[Path]:
+    def _paths(self, version: Version) -> list[str]:
         names = self._names.get(version.header.commit[:_RUNS_BEGIN_WITH], ())
-        return [self._runs / name / "record.json" for name in names]
+        return [f"{self._runs}/{name}/record.json" for name in names]
 
 
 def _is_of(record: Record, version: Version) -> bool:
@@ -74,7 +79,7 @@ def _is_of(record: Record, version: Version) -> bool:
     return made == (version.header.name, version.digest)
 
 
-def _names(runs: Path) -> list[str]:
+def _names(runs: str) -> list[str]:
     with storage_errors("the runs cannot be listed"):
         try:
             return os.listdir(runs)

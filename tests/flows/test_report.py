@@ -96,14 +96,27 @@ def test_a_new_version_rewrites_only_the_pages_that_it_changes(make_place: MakeP
     assert (out / new / "index.html").is_file()
 
 
-def test_the_page_of_a_version_that_was_pruned_goes(make_place: MakePlace, tmp_path: Path) -> None:
+def test_the_page_of_a_version_that_was_pruned_says_so(make_place: MakePlace, tmp_path: Path) -> None:
+    """A status links to it, and goes on to."""
     place, shas = history(make_place)
     out = tmp_path / "out"
     place.mlsnap("report", "--output", str(out))
     place.mlsnap("prune", "--version", shas[0], "--reason", "too old")
     place.mlsnap("report", "--output", str(out))
-    assert not (out / shas[0]).exists()
+    assert [path.name for path in (out / shas[0]).iterdir()] == ["index.html"]
+    page = text_of(out / shas[0] / "index.html")
+    for words in (
+        f"Version {shas[0][:7]} was pruned",
+        "too old",
+        f"mlsnap recover {shas[0][:7]}",
+        "accuracy 0.8000",
+    ):
+        assert words in page
+    assert f"Kept near it: {shas[1][:7]}" in page
     assert shas[0][:7] not in (out / "index.html").read_text()
+    place.mlsnap("recover", shas[0])
+    place.mlsnap("report", "--output", str(out))
+    assert "Good: every gate is met" in text_of(out / shas[0] / "index.html")
 
 
 def test_making_pages_changes_nothing_else_and_needs_no_token(make_place: MakePlace, tmp_path: Path) -> None:
