@@ -10,7 +10,7 @@ import msgspec
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.gates import Gate
 from ci_mlsnap.domain.manifest import FilesMode
-from ci_mlsnap.domain.metrics import Scalar
+from ci_mlsnap.domain.metrics import Curve, Scalar
 from ci_mlsnap.domain.notices import CommentWish
 from ci_mlsnap.domain.pins import DataPlan
 
@@ -59,7 +59,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `reason` of training is why a version that is there does not do. `volume` is the first model volume, `others`
     make a version together with it, in this order. `data` are the volumes that training reads.
     `parameters` are those of the commit by file and name, where a report is to show them.
-    `gate_contexts` are the statuses of the gates by metric, where these have their own.
+    `gate_contexts` are the statuses of the gates by metric, where these have their own. `history` is the metric
+    that is shown first, of the good versions before on the branch that is compared with.
     `report_url` is where the report is published, empty where that is not known.
     `adopts` takes the live tree as it is instead of training. `parent` names the snapshot training starts from,
     `baseline` the one gates compare with. `ancestors` are the commits before this one, as far as they were looked
@@ -102,6 +103,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     comment: CommentWish = "always"
     gate_contexts: dict[str, str] = {}
     check_runs: bool = False
+    history: Curve | None = None
     lease_wait: float = 1800.0
     tool: str
 

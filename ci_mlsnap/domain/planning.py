@@ -91,7 +91,9 @@ def decide(
     dirty = facts.head == facts.event.sha and bool(facts.dirty_paths)
     if dirty and not wishes.allow_dirty:
         raise _dirty(facts.dirty_paths)
-    plan = msgspec.structs.replace(plan, volume=volume, others=tuple(others), data=tuple(data), **_lineage(facts))
+    plan = msgspec.structs.replace(
+        plan, volume=volume, others=tuple(others), data=tuple(data), **_lineage(facts, rules.gates)
+    )
     found = None if dirty else _answer(plan, facts, wishes)
     if found is not None:
         return _announcing(plan, found)
@@ -184,7 +186,7 @@ def _why_again(plan: Plan, facts: Facts, wishes: Wishes) -> str:
     return f"{short} {known} ({volumes})" if volumes else ""
 
 
-def _lineage(facts: Facts) -> dict[str, object]:
+def _lineage(facts: Facts, gates: Sequence[Gate]) -> dict[str, object]:
     """Name the version to start from and the one to compare with."""
     near = answers.answer("", facts.versions, ancestors=facts.ancestors)
     base = answers.baseline(facts.versions, facts.base_commits)
@@ -192,6 +194,7 @@ def _lineage(facts: Facts) -> dict[str, object]:
         "parent": near.version.header.name if near else "",
         "baseline": base.header.name if base else "",
         "baseline_metrics": base.metrics if base else {},
+        "history": answers.history(facts.versions, facts.base_commits, tuple(g.metric for g in gates)),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from ci_mlsnap.domain.gates import Gate, Verdict
-from ci_mlsnap.domain.metrics import Metrics, Scalar
+from ci_mlsnap.domain.metrics import Curve, Metrics, Scalar
 from ci_mlsnap.domain.models import ModelFile
 from ci_mlsnap.domain.pins import Pin
 from ci_mlsnap.domain.receipts import Receipt
@@ -88,6 +88,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     announced: tuple[str, ...] = ()
     queued: tuple[str, ...] = ()
     comment_url: str = ""
+    history: Curve | None = None
     tool: str
 
     @property

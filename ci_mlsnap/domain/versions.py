@@ -8,8 +8,11 @@ from typing import Literal
 import msgspec
 
 from ci_mlsnap.domain.manifest import ManifestHeader
-from ci_mlsnap.domain.metrics import Scalar
+from ci_mlsnap.domain.metrics import Curve, Scalar, headline
 from ci_mlsnap.domain.names import SnapshotName
+
+MOST_SHOWN = 20
+"""Versions that a metric's history goes back."""
 
 How = Literal["own", "same-tree", "same-inputs", "nearest", "channel"]
 
@@ -81,6 +84,26 @@ def baseline(versions: Iterable[Version], branch_commits: Iterable[str]) -> Vers
         if version.good and version.name.is_version:
             by_commit.setdefault(version.header.commit, []).append(version)
     return next((preferred(by_commit[sha]) for sha in branch_commits if sha in by_commit), None)
+
+
+def history(
+    versions: Iterable[Version], branch_commits: Iterable[str], preferred_metrics: tuple[str, ...] = ()
+) -> Curve | None:
+    """Give one metric of the newest good versions among a branch's commits (newest first), oldest first.
+
+    It is the one to show first of the newest of them; None where there is no version, or it has no metric.
+    """
+    by_commit: dict[str, list[Version]] = {}
+    for version in versions:
+        if version.good and version.name.is_version:
+            by_commit.setdefault(version.header.commit, []).append(version)
+    found = [preferred(by_commit[sha]) for sha in branch_commits if sha in by_commit][:MOST_SHOWN]
+    line = [version.metrics for version in found[::-1] if version is not None]
+    name = headline(line[-1], preferred_metrics) if line else None
+    values = [metrics[name] for metrics in line if name in metrics] if name is not None else []
+    if name is None or not values:
+        return None
+    return Curve(name=name, steps=tuple(float(step) for step in range(len(values))), values=tuple(values))
 
 
 def good_before(versions: Iterable[Version], now: Version, ancestors: Sequence[str] | None) -> Version | None:

@@ -117,6 +117,7 @@ def blank_record(hands: Hands, run: Run, outcome: Outcome) -> Record:
         pins=noted(run),
         baseline=plan.baseline,
         baseline_metrics=plan.baseline_metrics,
+        history=plan.history,
         gates=plan.gates,
         created=hands.now(),
         plan_digest=plans.digest(plan),

@@ -36,8 +36,8 @@ def sparkline(curve: Curve, width: int = 12) -> str:
     return "".join(_bar(value, low, high) for value in values)
 
 
-def chart(curve: Curve) -> Chart | None:
-    """Draw a curve in Mermaid; None where that cannot be, as for one point or for infinite values."""
+def chart(curve: Curve, *, axis: str = "step") -> Chart | None:
+    """Draw a curve in Mermaid over its `axis`; None where that cannot be, as for one point or infinite values."""
     points = [(step, number(value)) for step, value in _sampled(curve, _POINTS)]
     points = [(step, value) for step, value in points if math.isfinite(value)]
     if len(points) < 2 or not _can_be_drawn([value for _, value in points]):
@@ -49,7 +49,7 @@ def chart(curve: Curve) -> Chart | None:
     lines = [
         "xychart-beta",
         f'  title "{name}"',
-        f'  x-axis "step" {_decimal(first)} --> {_decimal(last)}',
+        f'  x-axis "{axis}" {_decimal(first)} --> {_decimal(last)}',
         f'  y-axis "{name}"',
         f"  line [{', '.join(_decimal(value) for _, value in points)}]",
     ]

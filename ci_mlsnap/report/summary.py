@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ci_mlsnap.domain.gates import Finding, Verdict
-from ci_mlsnap.domain.metrics import headline, lower_is_better, number, shown
+from ci_mlsnap.domain.metrics import Curve, headline, lower_is_better, number, shown
 from ci_mlsnap.domain.record import Record
 from ci_mlsnap.domain.status import cut, one_line
 from ci_mlsnap.domain.texts import better, change
@@ -56,18 +56,32 @@ def metric_rows(record: Record) -> list[dict[str, Any]]:
     """
     gated = {gate.metric for gate in record.gates}
     names = sorted(record.metrics.scalars, key=lambda name: (name not in gated, name))
-    lines = {curve.name: sparkline(curve) for curve in record.metrics.curves}
+    lines = {curve.name: sparkline(curve) for curve in record.metrics.curves or _over_versions(record)}
     return [{**_row(name, record), "curve": lines.get(name, "")} for name in names[:_MOST_ROWS]]
 
 
 def charts_of(record: Record) -> list[Chart]:
-    """Draw the curves that matter most: those of gated metrics, then that of the first metric, then the rest."""
+    """Draw the curves that matter most: those of gated metrics, then that of the first metric, then the rest.
+
+    Where training left none, it is a metric over the last versions.
+    """
     first = headline(record.metrics.scalars, tuple(gate.metric for gate in record.gates))
     wanted = [*(gate.metric for gate in record.gates), *([first] if first else [])]
     ranks = {name: rank for rank, name in reversed(list(enumerate(wanted)))}
     curves = sorted(record.metrics.curves, key=lambda curve: (ranks.get(curve.name, len(wanted)), curve.name))
-    drawn = (chart(curve) for curve in curves)
+    drawn = [chart(curve) for curve in curves] or [
+        chart(curve, axis="version") for curve in _over_versions(record)
+    ]
     return [found for found in drawn if found is not None][:_MOST_CHARTS]
+
+
+def _over_versions(record: Record) -> list[Curve]:
+    """Give the history of a metric with this run's value as its last point; none without both."""
+    before = record.history
+    if before is None or not before.values or before.name not in record.metrics.scalars:
+        return []
+    now = record.metrics.scalars[before.name]
+    return [Curve(name=before.name, steps=(*before.steps, before.steps[-1] + 1), values=(*before.values, now))]
 
 
 def _row(name: str, record: Record) -> dict[str, Any]:

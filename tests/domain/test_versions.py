@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_mlsnap.domain.names import SnapshotName
-from ci_mlsnap.domain.versions import Version, answer, baseline, next_attempt, preferred
+from ci_mlsnap.domain.versions import MOST_SHOWN, Version, answer, baseline, history, next_attempt, preferred
 from tests.domain.strategies import shas, version
 
 A, B, C, D = ("a" * 40, "b" * 40, "c" * 40, "d" * 40)
@@ -91,3 +91,29 @@ def test_the_answer_does_not_depend_on_the_order_of_a_listing(found: list[Versio
     best = answer(A, found, tree="t", ancestors=[B])
     assert best is not None
     assert str(best.version.name) == f"{A}.2"
+
+
+def test_the_history_is_one_metric_of_the_good_versions_of_a_branch_oldest_first() -> None:
+    found = [
+        version(A, sequence=3, metrics={"accuracy": 0.9, "loss": 0.1}),
+        version(B, sequence=2, metrics={"accuracy": 0.1, "loss": 0.9}, good=False),
+        version(C, sequence=1, metrics={"accuracy": 0.8, "loss": 0.2}),
+        version(D, sequence=4, metrics={"accuracy": 0.7}),
+    ]
+    line = history(found, [A, B, C])
+    assert line is not None
+    assert (line.name, line.values, line.steps) == ("accuracy", (0.8, 0.9), (0.0, 1.0))
+    gated = history(found, [A, B, C], ("loss",))
+    assert gated is not None
+    assert (gated.name, gated.values) == ("loss", (0.2, 0.1))
+
+
+def test_the_history_has_an_end_and_may_be_none() -> None:
+    shas_in_order = [f"{number:040x}" for number in range(100)]
+    found = [version(sha, sequence=n, metrics={"m": float(n)}) for n, sha in enumerate(shas_in_order)]
+    line = history(found, shas_in_order[::-1])
+    assert line is not None
+    assert (len(line.values), line.values[-1]) == (MOST_SHOWN, 99.0)
+    assert history([], [A]) is None
+    assert history([version(A)], [A]) is None
+    assert history(found, [A]) is None

@@ -28,6 +28,7 @@ def test_a_pull_request_gets_one_comment_that_later_pushes_edit(job: Job) -> Non
     assert text.startswith("<!-- mlsnap:digits -->\n### ✅ mlsnap · digits · snapshot ready")
     for words in (f"this commit {first[:7]}", f"base {base[:7]}", RUN_URL, f"mlsnap restore {first[:12]}"):
         assert words in text
+    assert 'x-axis "version" 0 --> 1' in text
     second = job.place.commit("third\n")
     job.place.repository.git("branch", "--force", "topic", base)
     payload = job.requested(NUMBER)

@@ -145,3 +145,17 @@ def test_no_name_says_anything_to_mermaid_or_ends_its_fence() -> None:
         assert len(drawn.mermaid.splitlines()) == 5
         assert set(title.removeprefix('  title "').removesuffix('"')).isdisjoint('"`%{}<>;:#&\\\n[](),=@')
         assert plain(text).isprintable()
+
+
+def test_where_training_left_no_curve_it_is_the_metric_over_the_last_versions() -> None:
+    before = Curve(name="accuracy", steps=(0.0, 1.0), values=(0.8, 0.9))
+    page = shown(comment_body(record(history=before)))
+    assert "▁▅█" in page.text
+    assert 'x-axis "version" 0 --> 2' in page.text
+    assert "line [0.8, 0.9, 0.9611]" in page.text
+
+
+def test_without_a_version_before_there_is_no_line_of_them() -> None:
+    assert "mermaid" not in comment_body(record(history=None))
+    other = Curve(name="another metric", steps=(0.0,), values=(1.0,))
+    assert "mermaid" not in comment_body(record(history=other))
