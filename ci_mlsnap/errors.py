@@ -396,7 +396,7 @@ class SnapshotHeld(Refused):
 
 
 class FormatRefused(Refused):
-    """A model file is of a format that `policy.formats` does not allow, or cannot be read as one that it allows."""
+    """A model file has a format that `policy.formats` does not allow, or cannot be read as one that it allows."""
 
     slug = "format-refused"
 

@@ -520,8 +520,8 @@ KEYS: tuple[Key, ...] = (
         path=("forge", "pause"),
         level=Level.OPERATOR,
         kind=kinds.DURATION,
-        text="The least time between two writes to the forge, which GitHub asks for. An Enterprise Server without rate "
-        "limits needs none.",
+        text="The least time between two writes to the forge, which GitHub asks for. An Enterprise Server without "
+        "rate limits needs none.",
         default='"1s"',
         example='forge.pause = "0s"',
     ),
@@ -547,8 +547,8 @@ KEYS: tuple[Key, ...] = (
         path=("forge", "check_runs"),
         level=Level.REPOSITORY,
         kind=kinds.BOOLEAN,
-        text="Whether a run also leaves its report as a check run, `<model> report`. Only the token of an Action or "
-        "an App may do so; the job needs `checks: write`.",
+        text="Whether a run also leaves its report as a check run, `<model> report`. Only the token of an Action "
+        "or an App may do so; the job needs `checks: write`.",
         default="false",
         example="forge.check_runs = true",
     ),
