@@ -70,10 +70,10 @@ class OntapTrash:
 
     def delete(self, name: SnapshotName, *, even_held: bool) -> None:
         """See `Driver.delete`. What is deleted is named by its UUID: the name may mean another one by then."""
+        book = self.shelf.ledger.read()  # first of all: with a damaged one nothing is done
         doomed = self._in_trash(name) or self._loose(name, even_held=even_held)
         if doomed is not None:
             self._delete(doomed, even_held=even_held)
-        book = self.shelf.ledger.read()
         if str(name) in book.present or str(name) in book.pruned:
             self.shelf.ledger.deleted(name)
 
