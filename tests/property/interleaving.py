@@ -22,6 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from ci_mlsnap.domain.notices import Notice
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import MlsnapError
 from ci_mlsnap.ports import Sent
@@ -64,6 +65,12 @@ class Wall:
 
     def statuses_of(self, repository: str, sha: str) -> list[CommitStatus]:
         return []
+
+    def newest_statuses(self, repository: str, sha: str) -> list[CommitStatus]:
+        return []
+
+    def tell(self, repository: str, notice: Notice) -> Sent:
+        return Sent()
 
     def statuses(self) -> list[dict[str, str]]:
         """Give all that was posted, in order."""

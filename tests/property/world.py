@@ -20,6 +20,7 @@ import msgspec
 from ci_mlsnap import services
 from ci_mlsnap.domain.event import Event
 from ci_mlsnap.domain.metrics import Metrics
+from ci_mlsnap.domain.notices import Notice
 from ci_mlsnap.domain.status import CommitStatus
 from ci_mlsnap.errors import ForgeRejected, ForgeUnavailable, NoCommit
 from ci_mlsnap.flows.context import Announcer, Project, Timing
@@ -162,6 +163,12 @@ class Board:
     def statuses_of(self, repository: str, sha: str) -> list[CommitStatus]:
         return [status for status in reversed(self.heard) if status.sha == sha]
 
+    def newest_statuses(self, repository: str, sha: str) -> list[CommitStatus]:
+        return list({status.context: status for status in self.heard if status.sha == sha}.values())
+
+    def tell(self, repository: str, notice: Notice) -> Sent:
+        return Sent()
+
     def last(self, sha: str) -> CommitStatus | None:
         """Give what a commit says."""
         return next((status for status in reversed(self.heard) if status.sha == sha), None)
@@ -181,7 +188,7 @@ class Silence:
     def group(self, title: str) -> None:
         pass
 
-    def error(self, text: str, *, file: str = "", line: int = 0) -> None:
+    def error(self, text: str, *, title: str = "", file: str = "", line: int = 0) -> None:
         pass
 
     def fence(self) -> None:
