@@ -16,7 +16,11 @@ from ci_mlsnap.ci.jenkins_client import Patience
 from ci_mlsnap.ci.jenkins_facts import Endpoint
 from tests.jenkins_server.lookalike import API_TOKEN, USER, JenkinsLookAlike
 
-BRISK = Patience(timeout=0.3, deadline=0.6, tries=2, pause=0.001)
+BRISK = Patience(timeout=20, deadline=40, tries=2, pause=0.001)
+"""As patient with an answer as in use, so that a busy machine is no fault."""
+
+HASTY = Patience(timeout=0.2, deadline=0.4, tries=2, pause=0.001)
+"""For a server that is to stay silent."""
 
 
 @pytest.fixture
@@ -30,6 +34,14 @@ def lookalike() -> Iterator[JenkinsLookAlike]:
 def server(lookalike: JenkinsLookAlike) -> Iterator[Server]:
     """Give a client with an API token."""
     client = Server(Endpoint(url=lookalike.url, user=USER, token=API_TOKEN), patience=BRISK)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def hasty(lookalike: JenkinsLookAlike) -> Iterator[Server]:
+    """Give a client that does not wait for long."""
+    client = Server(Endpoint(url=lookalike.url, user=USER, token=API_TOKEN), patience=HASTY)
     yield client
     client.close()
 
@@ -61,7 +73,7 @@ def mlsnap(lookalike: JenkinsLookAlike, tmp_path: Path) -> Command:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
 
     return run

@@ -56,15 +56,17 @@ def seen() -> Iterator[Seen]:
 
 
 def when(happens: Callable[[], bool], act: Callable[[], object]) -> threading.Thread:
-    """Do something as soon as something is so."""
+    """Do something as soon as something is so; and nothing when it never is, since a signal would then end us."""
 
     def work() -> None:
-        end = time.monotonic() + 20
-        while not happens() and time.monotonic() < end:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            if happens():
+                act()
+                return
             time.sleep(0.001)
-        act()
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
 
