@@ -28,12 +28,17 @@ class Conversations:
     ) -> None:
         """Let a pull request with this head be there; `fork` is the repository of its head when it is another."""
         self._requests[repository.lower(), number] = {
+            "id": 100_000 + number,
             "number": number,
             "state": state,
             "locked": locked,
             "head": {"sha": head, "ref": "topic", "repo": {"full_name": fork or repository}},
             "base": {"ref": "main", "repo": {"full_name": repository}},
         }
+
+    def push(self, repository: str, number: int, head: str) -> None:
+        """Let somebody push to the branch of a pull request."""
+        self.request(repository, number)["head"]["sha"] = head
 
     def write(self, repository: str, number: int, body: str, *, login: str = "grace", kind: str = "User") -> int:
         """Let somebody write a comment; give its id."""
@@ -44,6 +49,13 @@ class Conversations:
         self._comments = [each for each in self._comments if each["id"] != comment]
 
     # -- what the API answers --------------------------------------------------------------------------
+
+    def request(self, repository: str, number: int) -> dict[str, Any]:
+        """Describe a pull request, or raise `Refusal`."""
+        try:
+            return self._requests[repository.lower(), number]
+        except KeyError:
+            raise Refusal(404, "Not Found") from None
 
     def requests(self, repository: str) -> list[dict[str, Any]]:
         """List the open pull requests of a repository, those that were opened last first."""
@@ -62,14 +74,14 @@ class Conversations:
 
     def comments(self, repository: str, number: int) -> list[dict[str, Any]]:
         """List the comments on a pull request, the oldest first."""
-        self._request(repository, number)
+        self.request(repository, number)
         return [each for each in self._comments if each["place"] == (repository.lower(), number)]
 
     def comment(
         self, repository: str, number: int, body: object, *, login: str = "mlsnap[bot]", kind: str = "Bot"
     ) -> dict[str, Any]:
         """Take a comment, or raise `Refusal`."""
-        if self._request(repository, number)["locked"] and kind == "Bot":
+        if self.request(repository, number)["locked"] and kind == "Bot":
             raise Refusal(403, "Unable to create comment because issue is locked.")
         text = _checked(body)
         with self._lock:
@@ -98,12 +110,6 @@ class Conversations:
                     each |= {"body": _checked(body), "edits": each["edits"] + 1}
                     return each
         raise Refusal(404, "Not Found")
-
-    def _request(self, repository: str, number: int) -> dict[str, Any]:
-        try:
-            return self._requests[repository.lower(), number]
-        except KeyError:
-            raise Refusal(404, "Not Found") from None
 
 
 def _checked(body: object) -> str:

@@ -101,6 +101,10 @@ def _requests(api: Routes, call: Call) -> object:
     return call.page(api.conversations.requests(call.repository))
 
 
+def _request(api: Routes, call: Call) -> object:
+    return api.conversations.request(call.repository, int(call.parts[1]))
+
+
 def _requests_of(api: Routes, call: Call) -> object:
     api.board.commit(call.repository, call.parts[1])
     return call.page(api.conversations.requests_of(call.repository, call.parts[1]))
@@ -181,6 +185,7 @@ _TABLE: tuple[tuple[str, re.Pattern[str], Callable[[Routes, Call], object]], ...
         ("GET", f"/statuses/{_SHA}", _statuses),
         ("POST", f"/statuses/{_SHA}", _post_status),
         ("GET", "/pulls", _requests),
+        ("GET", "/pulls/([0-9]+)", _request),
         ("GET", "/issues/([0-9]+)/comments", _comments),
         ("POST", "/issues/([0-9]+)/comments", _comment),
         ("PATCH", "/issues/comments/([0-9]+)", _edit),

@@ -21,9 +21,9 @@ CommentWish = Literal["always", "on-change", "never"]
 class Comment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="comment"):
     """The one comment of a `marker` on a change request: made once, then edited in place.
 
-    `number` is the change request; 0 means the open ones whose head is `sha`, and `from_fork` that the forge may
-    list none for that commit and has to be asked in another way. `body` begins with the marker. `only_edits`:
-    where there is none yet, none is made.
+    It is left where the head is `sha` and no later commit. `number` is the change request; 0 means any that is
+    open, and `from_fork` that the forge may list none for that commit and has to be asked in another way.
+    `body` begins with the marker. `only_edits`: where there is none yet, none is made.
     """
 
     sha: str

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from github import GithubException
-
 from ci_mlsnap.domain.notices import Comment
 from ci_mlsnap.forge import request as requests
 from ci_mlsnap.forge.once import Asking, once
@@ -53,9 +51,11 @@ def _put_on(client: Asker, repository: str, number: int, comment: Comment) -> st
 
 
 def _numbers(client: Asker, repository: str, comment: Comment) -> list[int]:
-    """Name the pull requests: what the event said, else the open ones that have the commit as their head."""
+    """Name the open pull requests that have the commit as their head: of a commit that somebody pushed over
+    meanwhile the newer one's run speaks, and what ends later must not cover that.
+    """
     if comment.number:
-        return [comment.number]
+        return list(_heads([client.facts(requests.reading_request(repository, comment.number))], comment.sha))
     found = client.items(requests.finding_requests(repository, comment.sha))
     numbers = list(_heads(found, comment.sha))
     if not numbers and comment.from_fork:  # for a fork's commit GitHub lists none
@@ -73,6 +73,8 @@ def _heads(found: list[Mapping[str, Any]], sha: str) -> Iterator[int]:
 
 def _edited(client: Asker, repository: str, number: int, comment: Comment) -> str | None:
     """Bring the comment that is there up to date; None where none is there, or it is gone by now."""
+    from github import GithubException
+
     there = _newest(client, repository, number, comment.marker)
     if there is None:
         return None

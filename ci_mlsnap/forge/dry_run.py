@@ -55,8 +55,11 @@ def _telling(repository: str, notice: Notice) -> list[Request]:
         case Comment(number=0):
             return [requests.finding_requests(repository, notice.sha)]
         case Comment():
-            listing = requests.listing_comments(repository, notice.number, 1)
-            return [listing, requests.commenting(repository, notice.number, notice.body)]
+            return [
+                requests.reading_request(repository, notice.number),
+                requests.listing_comments(repository, notice.number, 1),
+                requests.commenting(repository, notice.number, notice.body),
+            ]
         case Deployment():
             return [requests.listing_deployments(repository, notice), requests.deploying(repository, notice)]
         case CheckRun():

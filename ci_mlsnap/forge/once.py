@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from github import GithubException
-from requests import exceptions
-
 _T = TypeVar("_T")
 
 
@@ -40,6 +37,9 @@ def once(client: Asking, find: Callable[[], _T | None], make: Callable[[], _T]) 
 
 def is_unclear(fault: Exception) -> bool:
     """Tell whether what was asked for may have been done all the same."""
+    from github import GithubException
+    from requests import exceptions
+
     if isinstance(fault, GithubException):
         return fault.status >= 500
     return isinstance(fault, exceptions.ConnectionError | exceptions.Timeout | exceptions.ChunkedEncodingError)

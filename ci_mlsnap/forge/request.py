@@ -63,6 +63,11 @@ def finding_requests(repository: str, sha: str) -> Request:
     return Request(method="GET", path=f"{_place(repository)}/commits/{sha}/pulls?per_page=100")
 
 
+def reading_request(repository: str, number: int) -> Request:
+    """Build the request that describes a pull request. Raises `ForgeRejected`."""
+    return Request(method="GET", path=f"{_place(repository)}/pulls/{number:d}")
+
+
 def listing_requests(repository: str) -> Request:
     """Build the request for the open pull requests that were changed last. Raises `ForgeRejected`."""
     query = "direction=desc&per_page=100&sort=updated&state=open"

@@ -63,6 +63,11 @@ def listed(lookalike: GitHubLookAlike) -> Fault:
     return Fault(code=200, body=msgspec.json.encode(there).decode())
 
 
+def found(lookalike: GitHubLookAlike) -> Fault:
+    """Give the answer that describes the pull request."""
+    return Fault(code=200, body=msgspec.json.encode(lookalike.conversations.request(REPOSITORY, 7)).decode())
+
+
 def asked(lookalike: GitHubLookAlike) -> list[str]:
     """Give the requests: method and path."""
     return [f"{sent.method} {sent.path.partition('?')[0]}" for sent in lookalike.received]
@@ -82,7 +87,7 @@ def test_the_second_time_the_same_comment_is_edited(lookalike: GitHubLookAlike, 
 def test_the_same_text_again_is_no_edit(lookalike: GitHubLookAlike, bot: GitHub) -> None:
     bot.tell(REPOSITORY, COMMENT)
     bot.tell(REPOSITORY, COMMENT)
-    assert [sent.method for sent in lookalike.received] == ["GET", "POST", "GET"]
+    assert [sent.method for sent in lookalike.received] == ["GET", "GET", "POST", "GET", "GET"]
 
 
 def test_each_model_has_a_comment_of_its_own(lookalike: GitHubLookAlike, bot: GitHub) -> None:
@@ -113,7 +118,7 @@ def test_one_that_was_deleted_is_made_anew(lookalike: GitHubLookAlike, bot: GitH
 def test_one_that_is_deleted_while_we_look_is_made_anew(lookalike: GitHubLookAlike, bot: GitHub) -> None:
     bot.tell(REPOSITORY, COMMENT)
     gone = Fault(code=404, body='{"message": "Not Found"}')
-    lookalike.faults.next(listed(lookalike), gone)
+    lookalike.faults.next(found(lookalike), listed(lookalike), gone)
     lookalike.conversations.delete(lookalike.conversations.comments(REPOSITORY, 7)[0]["id"])
     bot.tell(REPOSITORY, saying("second"))
     assert bodies(lookalike) == [f"{MARKER}\nsecond"]
@@ -149,7 +154,7 @@ def test_where_the_token_may_not_ask_whose_it_is_a_strangers_comment_is_left_alo
     lookalike: GitHubLookAlike,
 ) -> None:
     lookalike.conversations.write(REPOSITORY, 7, f"{MARKER}\nforged", login="mallory")
-    lookalike.faults.next(listed(lookalike), Fault(code=403, body='{"message": "no"}'))
+    lookalike.faults.next(found(lookalike), listed(lookalike), Fault(code=403, body='{"message": "no"}'))
     with GitHub(token=TOKEN, api_url=lookalike.url, patience=BRISK) as github:
         github.tell(REPOSITORY, COMMENT)
     assert bodies(lookalike) == [f"{MARKER}\nforged", COMMENT.body]
@@ -173,6 +178,15 @@ def test_a_commit_with_an_older_head_gets_no_comment(lookalike: GitHubLookAlike,
     assert bodies(lookalike) == []
 
 
+def test_a_run_that_ends_late_does_not_cover_what_is_said_of_a_newer_push(
+    lookalike: GitHubLookAlike, bot: GitHub
+) -> None:
+    lookalike.conversations.push(REPOSITORY, 7, OTHER)
+    bot.tell(REPOSITORY, saying("the newer push", sha=OTHER))
+    assert bot.tell(REPOSITORY, saying("the older one")).url == ""
+    assert bodies(lookalike) == [f"{MARKER}\nthe newer push"]
+
+
 def test_a_push_without_a_pull_request_costs_one_request(lookalike: GitHubLookAlike, bot: GitHub) -> None:
     assert bot.tell(REPOSITORY, Comment(sha=OTHER, marker=MARKER, body=COMMENT.body)).url == ""
     assert asked(lookalike) == [f"GET /repos/{REPOSITORY}/commits/{OTHER}/pulls"]
@@ -191,8 +205,7 @@ def test_a_forks_head_is_searched_for(lookalike: GitHubLookAlike, bot: GitHub) -
 def test_whatever_becomes_of_the_answer_there_is_one_comment(
     lookalike: GitHubLookAlike, bot: GitHub, fault: Fault
 ) -> None:
-    right = Fault(code=200, body="[]")
-    lookalike.faults.next(right, fault)
+    lookalike.faults.next(found(lookalike), Fault(code=200, body="[]"), fault)
     assert bot.tell(REPOSITORY, COMMENT).url != ""
     assert bodies(lookalike) == [COMMENT.body]
 
@@ -202,7 +215,7 @@ def test_after_an_answer_was_lost_for_good_another_process_finds_the_comment(
     lookalike: GitHubLookAlike, bot: GitHub, fault: Fault
 ) -> None:
     """Each look after the lost answer fails too, so that nothing is known; yet it is not made again."""
-    lookalike.faults.next(Fault(code=200, body="[]"), fault)
+    lookalike.faults.next(found(lookalike), Fault(code=200, body="[]"), fault)
     lookalike.faults.next(Fault(code=503), times=BRISK.retries + 1)
     with pytest.raises(ForgeUnavailable):
         bot.tell(REPOSITORY, COMMENT)
@@ -213,7 +226,7 @@ def test_after_an_answer_was_lost_for_good_another_process_finds_the_comment(
 
 def test_an_edit_is_tried_again(lookalike: GitHubLookAlike, bot: GitHub) -> None:
     bot.tell(REPOSITORY, COMMENT)
-    lookalike.faults.next(listed(lookalike), Fault(code=502), LOST_ANSWER)
+    lookalike.faults.next(found(lookalike), listed(lookalike), Fault(code=502), LOST_ANSWER)
     bot.tell(REPOSITORY, saying("second"))
     assert bodies(lookalike) == [f"{MARKER}\nsecond"]
 
@@ -250,7 +263,7 @@ def test_a_pull_request_that_is_not_there_is_an_error(bot: GitHub) -> None:
 def test_a_comment_that_is_too_long_is_not_sent(lookalike: GitHubLookAlike, bot: GitHub) -> None:
     with pytest.raises(ForgeRejected):
         bot.tell(REPOSITORY, saying("x" * COMMENT_LIMIT))
-    assert [sent.method for sent in lookalike.received] == ["GET"]
+    assert [sent.method for sent in lookalike.received] == ["GET", "GET"]
 
 
 def test_half_a_pair_of_surrogates_does_not_stop_a_comment(lookalike: GitHubLookAlike, bot: GitHub) -> None:

@@ -27,7 +27,7 @@ def test_a_dry_run_shows_what_the_real_one_sends(lookalike: GitHubLookAlike, for
         each.post_status(REPOSITORY, STATUS)
         each.post_status(REPOSITORY, BARE)
         each.newest_statuses(REPOSITORY, SHA)
-        each.tell(REPOSITORY, Comment(sha=SHA, number=7, marker="<!-- x -->", body="<!-- x -->\n1"))
+        each.tell(REPOSITORY, Comment(sha="f" * 40, number=7, marker="<!-- x -->", body="<!-- x -->\n1"))
         each.tell(REPOSITORY, Comment(sha=SHA, marker="<!-- x -->", body="<!-- x -->\n2"))
     shown = [(request.method, request.path, dict(request.body)) for request in dry.requests]
     sent = [(each.method, each.path, json.loads(each.body or "{}")) for each in lookalike.received]

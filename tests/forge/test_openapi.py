@@ -42,7 +42,7 @@ VERSIONS = ("api.github.com", "ghes-3.17")
 PRISM = "node_modules/@stoplight/prism-cli/dist/index.js"
 PATHS = re.compile(
     r"/user|/repos/\{owner\}/\{repo\}"
-    r"(|/statuses/\{sha\}|/commits/\{(ref|commit_sha)\}(|/status|/statuses|/pulls|/check-runs)|/pulls"
+    r"(|/statuses/\{sha\}|/commits/\{(ref|commit_sha)\}(|/status|/statuses|/pulls|/check-runs)|/pulls(|/\{pull_number\})"
     r"|/issues/\{issue_number\}/comments|/issues/comments/\{comment_id\}"
     r"|/deployments(|/\{deployment_id\}/statuses)|/check-runs(|/\{check_run_id\}))"
 )
@@ -214,6 +214,7 @@ def every_request() -> Iterator[Received]:
                 forge.tell(
                     REPOSITORY, Comment(sha="f" * 40, from_fork=True, marker="<!-- y -->", body="<!-- y -->")
                 )
+                forge.tell(REPOSITORY, Comment(sha=SHA, number=7, marker="<!-- x -->", body="<!-- x -->"))
                 for _ in range(2):
                     forge.tell(REPOSITORY, DEPLOYMENT)
         with GitHub(token=ACTION, api_url=server.url, patience=BRISK) as forge:
@@ -227,7 +228,7 @@ def test_every_request_that_we_send_is_as_github_describes_it(prism_folder: Path
     """By its own site, and by the oldest Enterprise Server that it still describes."""
     sent = list(every_request())
     kinds = {(it.method, re.sub(r"[0-9a-f]{40}|(?<=/)[0-9]+", "N", it.path.partition("?")[0])) for it in sent}
-    assert len(kinds) == 17, sorted(kinds)
+    assert len(kinds) == 18, sorted(kinds)
     with running_prism(prism_folder, "mock", "--errors", f"{version}.json") as url:
         for it in {(it.method, it.path, it.body): it for it in sent}.values():
             code, found = mocked(url, it.method, it.path, it.body)

@@ -59,6 +59,7 @@ class Job:
 
     def pull_request(self, number: int, *arguments: str, expect: int = 0, **env: str) -> Said:
         """Run a command for a pull request whose head is the commit at hand, and whose base its parent."""
+        self.place.server.conversations.push(REPOSITORY, number, self.place.repository.head())
         return self.mlsnap("pull_request", self.requested(number), *arguments, expect=expect, **env)
 
     def pushed(self) -> dict[str, Any]:
