@@ -105,15 +105,16 @@ def render_version(
 def _differences(shelf: Shelf, before: Version, after: Version) -> Differences:
     parts = [shelf.contents.of(it)[0] for it in (before, after)]
     several = any(len(side) > 1 for side in parts if side is not None)
+    records = [shelf.records.of(it) for it in (before, after)]
+    known = all(record is not None and record.parameters for record in records)
     sides = [
         Side(
             version=it,
             entries=entries_of(side, several=several) if side is not None else None,
             record=record,
-            parameters=_parameters(record),
+            parameters=_parameters(record) if known else {},
         )
-        for it, side in zip((before, after), parts, strict=True)
-        for record in (shelf.records.of(it),)
+        for it, side, record in zip((before, after), parts, records, strict=True)
     ]
     return compare(*sides, code=None)
 

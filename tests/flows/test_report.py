@@ -225,6 +225,18 @@ def test_a_status_links_to_the_page_of_its_version(make_place: MakePlace, tmp_pa
     assert targets(failed)[-1] == "", "there is no page of a version that there is not"
 
 
+def test_parameters_of_a_version_are_new_only_where_those_before_are_known(
+    make_place: MakePlace, tmp_path: Path
+) -> None:
+    place, out = make_place(settings=SETTINGS, train=TRAIN), tmp_path / "out"
+    for lr, env in (("0.1", QUIET), ("0.01", reporting(out))):
+        place.commit(lr, **{"params.yaml": f"lr: {lr}\n", "scores.json": '{"accuracy": 0.8}'})
+        place.mlsnap("run", env=env)
+    page = text_of(out / place.repository.head() / "index.html")
+    assert "lr 0.01 params.yaml" in page
+    assert "(new)" not in page
+
+
 def test_nothing_says_where_pages_go(place: Place) -> None:
     place.refused("usage", 2, "report", env=QUIET)
 
