@@ -113,6 +113,7 @@ def _differences(shelf: Shelf, before: Version, after: Version) -> Differences:
             entries=entries_of(side, several=several) if side is not None else None,
             record=record,
             parameters=_parameters(record) if known else {},
+            models=record.models if record is not None else (),
         )
         for it, side, record in zip((before, after), parts, records, strict=True)
     ]

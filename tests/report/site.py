@@ -163,7 +163,7 @@ def _record(version: Version, texts: Texts, number: int, curve: Curve) -> Record
         pins=header.pins,
         metrics=Metrics(source=header.metrics_source, scalars=header.metrics, curves=(curve,)),
         parameters={"params.yaml": {texts.or_else("lr"): texts.or_else(f"0.{number}"), "hidden": "[64, 32]"}},
-        models=(_model(texts),),
+        models=(_model(texts, number),),
         baseline=header.baseline,
         gates=header.gates,
         verdict=header.verdict,
@@ -174,14 +174,14 @@ def _record(version: Version, texts: Texts, number: int, curve: Curve) -> Record
     )
 
 
-def _model(texts: Texts) -> ModelFile:
+def _model(texts: Texts, number: int) -> ModelFile:
     facts = Model(
         format="pickle",
         framework=texts.or_else("scikit-learn"),
         version=texts.or_else("1.9.1"),
         architecture=texts.or_else("MLPClassifier"),
         tensor_count=4,
-        parameters=6570,
+        parameters=6570 + number,
         runs_code="yes",
         why=texts.or_else("it names sklearn.neural_network"),
     )

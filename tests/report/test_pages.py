@@ -225,7 +225,9 @@ def test_facts_are_those_that_the_terminal_says(site: Site, out: Path, pages: di
     record = json.loads((out / site.names[4] / "record.json").read_bytes())
     page = pages[f"{site.names[4]}/index.html"].text
     assert "lr 0.4 0.3 params.yaml hidden [64, 32] params.yaml" in page
-    assert "model.pkl pickle 6,570 can run code" in page
+    assert "model.pkl pickle 6,574 can run code" in page
+    comparison = pages[f"{site.names[4]}/comparison.html"].text
+    assert "Models Name 512572f 1bcfb39 Change parameters 6,573 6,574 changed, model.pkl" in comparison
     for words in ("accuracy", "+0.0100 better", "daily.1, which only its owner keeps", "python train.py --fast"):
         assert words in page
     assert html.escape(record["actor"]) in page
