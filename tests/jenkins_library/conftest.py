@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -17,6 +18,7 @@ from tests.promise import conftest as promise
 from tests.promise.conftest import REPOSITORY, TOKEN, Done, Stage
 from tests.promise.launching import LAUNCHER, ROOT, Launcher
 
+CALL = 'exec "$MLSNAP" '
 BUILD_URL = "https://ci.example/job/digits/job/main/7/"
 
 make_stage = promise.make_stage
@@ -47,39 +49,35 @@ def environment_of_build(workspace: Path, temporary: Path, branch: str = "main")
 
 @dataclass(kw_only=True)
 class Build:
-    """A build: `environment` is what Jenkins gives each of its shells, `answers` what the last step was told."""
+    """A build: `environment` is what Jenkins gives each of its shells, `answers` what the last step was told.
+
+    With `quick` the commands of the shells run without a shell and a start, which take longer than most commands.
+    """
 
     stage: Stage
     environment: dict[str, str]
     program: Path
+    quick: bool = False
     answers: dict[str, str] = field(default_factory=dict)
 
     def step(self, name: str, **arguments: str) -> Done:
         """Run a step's shell to its end, and read what it answered."""
         output = Path(self.environment["WORKSPACE_TMP"]) / str(uuid.uuid4())
-        done = promise.ended(self.start(name, output=output, **arguments))
-        text = output.read_text(encoding="utf-8") if output.exists() else ""
-        self.answers = {key: as_it_was(value) for key, value in (line.split("=", 1) for line in text.splitlines())}
+        if self.quick:
+            done = self._forked(name, output, arguments)
+        else:
+            done = promise.ended(self.start(name, output=output, **arguments))
+        self.answers = read_outputs(output.read_text(encoding="utf-8")) if output.exists() else {}
         return done
 
     def start(self, name: str, *, output: Path | None = None, **arguments: str) -> subprocess.Popen[str]:
         """Start a step's shell as Jenkins does: a file for `/bin/sh -xe`. It is killed at the test's end."""
-        (text,) = (one for one in steps.shells(name) if one.startswith('exec "$MLSNAP" '))
         script = self.stage.folder / f"script-{name}.sh"
-        script.write_text(text)
-        servers = {"githubUrl": self.stage.server.url, "githubRepository": REPOSITORY}
-        secrets = {} if name == "mlsnapTrain" else {"MLSNAP_GITHUB_TOKEN": TOKEN}
+        script.write_text(shell_of(name))
         process = subprocess.Popen(
             ("/bin/sh", "-xe", str(script)),
             cwd=self.environment["WORKSPACE"],
-            env={
-                **self.environment,
-                **secrets,
-                **handed_over({} if name == "mlsnapTrain" else servers),
-                **handed_over(arguments),
-                "MLSNAP": str(self.program),
-                **({"MLSNAP_OUTPUT": str(output)} if output else {}),
-            },
+            env=self._environment(name, output, arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -89,6 +87,26 @@ class Build:
         )
         self.stage._started.callback(promise._end, process)
         return process
+
+    def _forked(self, name: str, output: Path, arguments: Mapping[str, str]) -> Done:
+        """Run the command of a step's shell in a child of a process that has all loaded."""
+        stage = self.stage
+        before, stage.environment = stage.environment, self._environment(name, output, arguments)
+        done = stage.mlsnap(*shell_of(name).removeprefix(CALL).split())
+        stage.environment = before
+        return done
+
+    def _environment(self, name: str, output: Path | None, arguments: Mapping[str, str]) -> dict[str, str]:
+        training = name == "mlsnapTrain"
+        servers = {"githubUrl": self.stage.server.url, "githubRepository": REPOSITORY}
+        return {
+            **self.environment,
+            **({} if training else {"MLSNAP_GITHUB_TOKEN": TOKEN}),
+            **handed_over({} if training else servers),
+            **handed_over(arguments),
+            "MLSNAP": str(self.program),
+            **({"MLSNAP_OUTPUT": str(output), "GITHUB_OUTPUT": str(output)} if output else {}),
+        }
 
     def chain(self, **arguments: str) -> list[int]:
         """Run the four phases as the step `mlsnap` does, and give their exit codes."""
@@ -104,6 +122,12 @@ class Build:
         return [*codes, concluded, finished]
 
 
+def shell_of(name: str) -> str:
+    """Give the text by which a step calls mlsnap."""
+    (text,) = (one for one in steps.shells(name) if one.startswith(CALL))
+    return text
+
+
 def handed_over(arguments: Mapping[str, str]) -> dict[str, str]:
     """Give arguments of a step as the environment variables that the library makes of them."""
     return {variable(name): value for name, value in arguments.items()}
@@ -115,9 +139,12 @@ def variable(name: str) -> str:
     return "MLSNAP_SHA" if name == "sha" else f"MLSNAP_INPUT_{shouted}"
 
 
-def as_it_was(value: str) -> str:
-    """Read a value of the file of outputs as the library does."""
-    return value.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%")
+def read_outputs(text: str) -> dict[str, str]:
+    """Read a file of outputs: the library's `name=value`, or what GitHub's runner reads."""
+    if found := re.findall(r"^([a-z-]+)<<(\S+)\n(.*?)\n\2$", text, re.MULTILINE | re.DOTALL):
+        return {name: value for name, _, value in found}
+    pairs = (line.split("=", 1) for line in text.splitlines())
+    return {name: value.replace("%0A", "\n").replace("%0D", "\r").replace("%25", "%") for name, value in pairs}
 
 
 @pytest.fixture
