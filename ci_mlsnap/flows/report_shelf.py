@@ -80,7 +80,8 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
 
 def shelf_of(driver: Driver) -> Shelf:
     """Gather what there is. Writes nothing, and what is damaged hides nothing else."""
-    found, state = catalogue.read(driver), driver.state_folder()
+    listed, state = driver.list(), driver.state_folder()
+    found = catalogue.read(driver, listed=listed)
     real = newest_first(attempts(found.versions))
     notes = [f"The manifest of {name} cannot be trusted: `mlsnap verify` says more." for name in found.damaged]
     by_name = {version.header.name: version for version in real}
@@ -95,7 +96,7 @@ def shelf_of(driver: Driver) -> Shelf:
         gone = [it for it in pruned.all_of(state) if SnapshotName.parse(it.name).is_version]
     except IntegrityDamage as error:
         notes.append(f"What is known of pruned versions is left out: {error.what}.")
-    holds = {it.name: _persons(it.holds) for it in driver.list() if it.marker is not None and it.holds}
+    holds = {it.name: _persons(it.holds) for it in listed if it.marker is not None and it.holds}
     return Shelf(
         contents=Contents(driver),
         records=Records(state),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from ci_mlsnap.domain.names import Marker, SnapshotName
 from ci_mlsnap.domain.versions import Version
 from ci_mlsnap.errors import IntegrityDamage, NoSuchVersion, Refused
-from ci_mlsnap.ports import Driver
+from ci_mlsnap.ports import Driver, Snapshot
 from ci_mlsnap.state import documents
 
 
@@ -25,16 +25,17 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     damaged: tuple[str, ...]
 
 
-def read(driver: Driver, *, remember: bool = False) -> Catalogue:
+def read(driver: Driver, *, remember: bool = False, listed: Sequence[Snapshot] | None = None) -> Catalogue:
     """Read all of ours; a header that was read before for the same marker is not read again.
 
-    `remember` writes the cache; without it nothing is written. Raises `StorageFailed`.
+    `listed` is what the driver has listed just now, where the caller needs that too. `remember` writes the cache;
+    without it nothing is written. Raises `StorageFailed`.
     """
     path = driver.state_folder() / "catalogue.json"
     cached = _cached(path)
     found: dict[str, Version] = {}
     damaged: list[str] = []
-    for snapshot in driver.list():
+    for snapshot in driver.list() if listed is None else listed:
         if snapshot.marker is not None:
             _collect(driver, snapshot.marker, cached, found, damaged)
     if remember and found != cached:
