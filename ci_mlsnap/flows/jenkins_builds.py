@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ci_mlsnap.ci.jenkins_api import Server
 from ci_mlsnap.domain.holds import OF_RUN
 from ci_mlsnap.domain.versions import Version
 from ci_mlsnap.errors import JenkinsNotFound
@@ -16,6 +15,9 @@ from ci_mlsnap.flows.versions import find_version
 from ci_mlsnap.report.described import described_version
 from ci_mlsnap.state import kept_builds
 from ci_mlsnap.state.records import record_of
+
+if TYPE_CHECKING:
+    from ci_mlsnap.ci.jenkins_api import Server
 
 Did = Literal["kept", "kept already", "kept by somebody", "released", "gone", "made elsewhere"]
 

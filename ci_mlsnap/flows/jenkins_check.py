@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ci_mlsnap.ci.jenkins_api import Server
 from ci_mlsnap.errors import JenkinsForbidden, JenkinsNotFound, MlsnapError
 from ci_mlsnap.flows.jenkins_run import RUN_ID, SHA
 from ci_mlsnap.ports import Finding
+
+if TYPE_CHECKING:
+    from ci_mlsnap.ci.jenkins_api import Server
 
 NEEDED = {
     "workflow-job": "pipelines",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ci_mlsnap.ci.jenkins_api import Server
 from ci_mlsnap.ci.jenkins_config import difference, merged, read, write
 from ci_mlsnap.ci.jenkins_facts import job_path
 from ci_mlsnap.errors import JenkinsRejected, JenkinsUnknown, UsageError
 from ci_mlsnap.flows.jenkins_run import RUN_ID, SHA
 from ci_mlsnap.report.rendering import render_xml
+
+if TYPE_CHECKING:
+    from ci_mlsnap.ci.jenkins_api import Server
 
 Kind = Literal["pipeline", "multibranch", "folder"]
 

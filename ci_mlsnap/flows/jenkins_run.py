@@ -7,8 +7,8 @@ import signal
 import time
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
-from ci_mlsnap.ci.jenkins_api import Server
 from ci_mlsnap.ci.jenkins_facts import Built, Job
 from ci_mlsnap.domain.status import one_line
 from ci_mlsnap.errors import (
@@ -23,6 +23,9 @@ from ci_mlsnap.errors import (
     UsageError,
 )
 from ci_mlsnap.flows.jenkins_watch import Lines, Quiet, Watch, patiently
+
+if TYPE_CHECKING:
+    from ci_mlsnap.ci.jenkins_api import Server
 
 RUN_ID = "MLSNAP_RUN_ID"
 """The parameter by which a build is known to be the one that was asked for here."""
