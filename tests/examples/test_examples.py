@@ -1,4 +1,4 @@
-"""The examples: what they say is so, and those whose libraries are small are run. Folders without a training are others' to test."""
+"""The examples that train: what they say is so, and those whose libraries are small are run."""
 
 from __future__ import annotations
 
