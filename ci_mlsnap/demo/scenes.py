@@ -43,6 +43,7 @@ def play(*, keep: Path | None = None) -> None:
         _lose_and_recover(stage)
         _go_back(stage)
         _roll_back(stage)
+        _write_pages(stage)
         click.echo()
         for line in commit_page(server.board, REPOSITORY, stage.commits):
             click.echo(line)
@@ -165,6 +166,11 @@ def _roll_back(stage: Stage) -> None:
     stage.run("git", "checkout", stage.commits[0][0][:7])
     stage.say("Any version, code and model by one command: a person's word ends the rollback")
     stage.run("mlsnap", "checkout", stage.commits[0][0][:7])
+
+
+def _write_pages(stage: Stage) -> None:
+    stage.say("For those who would rather look than read: pages of all versions, for a browser")
+    stage.run("mlsnap", "report", "--output", str(stage.folder.parent / "pages"))
 
 
 def environment_in(folder: Path, api_url: str) -> dict[str, str]:

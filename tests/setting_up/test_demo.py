@@ -47,12 +47,13 @@ def test_the_demo_plays_to_its_end_and_shows_what_it_promises(tmp_path: Path) ->
     _shows_a_commit_page(played)
     _scores_as_the_record_says(played)
     _left_the_good_version(played)
+    assert "3 versions" in (tmp_path / "kept" / "pages" / "index.html").read_text()
 
 
 def _shows_every_scene(played: Played) -> None:
     scenes = [line for line in played.output.splitlines() if line.startswith("# ")]
     pushes = ("A repository", "First push", "Second push", "Third push", "The accident")
-    words = (*pushes, "Back to the good version", "The bad model", "Any version")
+    words = (*pushes, "Back to the good version", "The bad model", "Any version", "For those who")
     assert [scene[2 : 2 + len(word)] for scene, word in zip(scenes, words, strict=True)] == list(words)
     assert played.output.count("\n$ mlsnap run\n") == 3
     assert "(exit code 12)" in played.output
