@@ -41,13 +41,13 @@ from ci_mlsnap.ports import Build, Driver, Progress
 from ci_mlsnap.report.comment import ALL_TEMPLATES
 from ci_mlsnap.report.rendering import load_markdown
 from ci_mlsnap.storage.layout import OWN
-from ci_mlsnap.storage.ontap_endpoint import PASSWORD, TOKEN, Endpoint, Wishes
 from ci_mlsnap.storage.registry import open_data_driver, open_driver, together
 from ci_mlsnap.training.harden import forbid_reading_this_process
 from ci_mlsnap.training.isolation import Isolation, choose_isolation
 
 if TYPE_CHECKING:
     from ci_mlsnap.ci.jenkins_api import Server
+    from ci_mlsnap.storage.ontap_endpoint import Endpoint
 
 _LOGIN = ("host", "port", "svm", "user", "certificate", "key", "ca", "fingerprint")
 TOKEN_VARIABLES = ("MLSNAP_GITHUB_TOKEN", "GITHUB_TOKEN")
@@ -341,16 +341,11 @@ def _at(repository: GitRepository, revision: str, below: str) -> ReadFile:
 
 
 def _hands(site: Site, build: Build, announcer: Announcer, pointers: Path, settings: Settings) -> Hands:
-    ontap = settings.ontap
-
     def open_volume(it: VolumePlan) -> Driver:
         place, store = Path(it.path), Path(it.store)
         given: dict[str, Any] = {"ephemeral": site.ephemeral, "environ": site.environ}
         if it.driver == "ontap":
-            given |= {"native": it.native, "endpoint": _endpoint(site, build, ontap), "moved": site.moved}
-            lock, label = settings.snapshot_lock, ontap.snapmirror_label
-            by_server = ontap.readback == "server"
-            given |= {"wishes": Wishes(clones=ontap.clones, lock=lock, label=label, by_server=by_server)}
+            given |= {"native": it.native, "moved": site.moved, **_on_ontap(site, build, settings)}
         return open_driver(it.driver, place, store, it.name, **given)
 
     def open_volumes(volumes: Sequence[VolumePlan]) -> Driver:
@@ -385,6 +380,16 @@ def _reporting(hands: Hands, settings: Settings, folder: Path, files: ReadFile |
     return msgspec.structs.replace(hands, report=report)
 
 
+def _on_ontap(site: Site, build: Build, settings: Settings) -> dict[str, Any]:
+    """Give what a driver for ONTAP is told by the operator; only whoever opens one loads what that is made of."""
+    from ci_mlsnap.storage.ontap_endpoint import Wishes
+
+    ontap = settings.ontap
+    lock, label, by_server = settings.snapshot_lock, ontap.snapmirror_label, ontap.readback == "server"
+    wishes = Wishes(clones=ontap.clones, lock=lock, label=label, by_server=by_server)
+    return {"endpoint": _endpoint(site, build, ontap), "wishes": wishes}
+
+
 def _endpoint(site: Site, build: Build, ontap: OntapSettings) -> Endpoint | None:
     """Put the cluster's address and its one credential together; None where the operator gives either not.
 
@@ -396,6 +401,8 @@ def _endpoint(site: Site, build: Build, ontap: OntapSettings) -> Endpoint | None
             safe="nothing was sent",
             hint="set ontap.fingerprint, or ontap.ca: docs/ontap.md says how to find the certificate's",
         )
+    from ci_mlsnap.storage.ontap_endpoint import PASSWORD, TOKEN, Endpoint
+
     password, token = site.environ.get(PASSWORD, ""), site.environ.get(TOKEN, "")
     if not ontap.host or not (password or token or ontap.certificate):
         return None

@@ -60,6 +60,11 @@ def _checked(accepts: str, fits: Callable[[str], bool], pattern: str) -> Kind:
     return Kind(accepts=accepts, schema={"type": "string", "pattern": pattern}, read=read)
 
 
+def _matching(accepts: str, pattern: str) -> Kind:
+    """A text that a pattern fits as a whole, which the schema says too."""
+    return _checked(accepts, lambda text: re.fullmatch(pattern, text, re.ASCII) is not None, f"^{pattern}$")
+
+
 def choice(*options: str) -> Kind:
     """One of a few words."""
 
@@ -288,25 +293,21 @@ HOST = _checked(
     _is_host,
     "^[A-Za-z0-9:]([A-Za-z0-9.:_-]*[A-Za-z0-9:])?$",
 )
-ACCOUNT = _checked(
+ACCOUNT = _matching(
     "a name of letters, digits and . _ - \\ @, at most 255",
-    lambda text: re.fullmatch(r"[A-Za-z0-9._\\@-]{1,255}", text, re.ASCII) is not None,
-    "^[A-Za-z0-9._\\\\@-]{1,255}$",
+    r"[A-Za-z0-9._\\@-]{1,255}",
 )
-SNAPMIRROR_LABEL = _checked(
+SNAPMIRROR_LABEL = _matching(
     "letters, digits and . _ -, at most 31",
-    lambda text: re.fullmatch(r"[A-Za-z0-9._-]{1,31}", text, re.ASCII) is not None,
-    "^[A-Za-z0-9._-]{1,31}$",
+    r"[A-Za-z0-9._-]{1,31}",
 )
-NATIVE_VOLUME = _checked(
+NATIVE_VOLUME = _matching(
     "a volume's name, or its UUID",
-    lambda text: re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,202}", text, re.ASCII) is not None,
-    "^[A-Za-z0-9_][A-Za-z0-9_-]{0,202}$",
+    r"[A-Za-z0-9_][A-Za-z0-9_-]{0,202}",
 )
-FINGERPRINT = _checked(
+FINGERPRINT = _matching(
     "the SHA-256 of a certificate: 32 pairs of hex digits, with or without colons",
-    lambda text: re.fullmatch(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}", text, re.ASCII) is not None,
-    "^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$",
+    r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}",
 )
 PIN = _checked(
     '"snapshot", "record", or "existing:" and a glob for the names of snapshots, such as "existing:daily.*"',

@@ -40,7 +40,8 @@ def tidy(hands: Hands, driver: Driver, identity: Identity) -> int:
     follow_if_possible(driver)
     staying.release_left(driver)
     recovered = _recover_runs(hands, driver)
-    if not (driver.others() or any(map(_has_remains, volumes))):
+    left = any(unfinished for _, unfinished, _ in begun) or any(map(_has_remains, volumes))
+    if not (driver.others() or left):
         return recovered
     try:
         with leases.volume_held(hands, driver):
@@ -72,7 +73,7 @@ def _others(driver: Driver, identity: Identity) -> list[_Volume]:
 def _has_remains(volume: _Volume) -> bool:
     """Tell whether there may be something to remove; mostly there is not, and a lease costs some writes."""
     driver = volume.driver
-    return bool(driver.unfinished() or driver.trash() or any((_store(driver) / "work").glob("*")))
+    return bool(driver.trash() or any((_store(driver) / "work").glob("*")))
 
 
 def _remove_begun(driver: Driver, unfinished: Sequence[str], cut_off: Sequence[Path]) -> None:

@@ -93,10 +93,11 @@ class GitRepository:
 
     def has(self, sha: str) -> bool:
         """Tell whether this very commit is here."""
+        if not is_sha(sha):
+            return False
         head = self._told.get(_HEAD_COMMIT)
-        if head is not None and head.line == sha.encode():
-            return is_sha(sha)
-        return is_sha(sha) and self._ask("cat-file", "-t", sha).line == b"commit"
+        is_head = head is not None and head.line == sha.encode()
+        return is_head or self._ask("cat-file", "-t", sha).line == b"commit"
 
     def fetch(self, sha: str, *, seconds: float = remote.FETCH_SECONDS) -> bool:
         """Try to get a commit from `origin`, and tell whether it is here now. Never prompts, never raises."""

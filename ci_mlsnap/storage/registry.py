@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ci_mlsnap.domain.pins import DataPlan
 from ci_mlsnap.domain.plan import VolumePlan
@@ -12,7 +13,9 @@ from ci_mlsnap.errors import ConfigInvalid
 from ci_mlsnap.ports import Driver, Member
 from ci_mlsnap.storage.local import LocalDriver
 from ci_mlsnap.storage.local_data import LocalData
-from ci_mlsnap.storage.ontap_endpoint import NO_WISHES, Endpoint, Wishes
+
+if TYPE_CHECKING:
+    from ci_mlsnap.storage.ontap_endpoint import Endpoint, Wishes
 
 DRIVERS = ("local", "ontap")
 DATA_DRIVERS = {"local": LocalData}
@@ -41,6 +44,7 @@ def open_driver(
             return LocalDriver(path, store, name, ephemeral=ephemeral, environ=environ)
         case "ontap":
             from ci_mlsnap.storage.ontap import OntapDriver
+            from ci_mlsnap.storage.ontap_endpoint import NO_WISHES
 
             return OntapDriver(
                 path, store, name, endpoint=endpoint, volume=native, moved=moved, wishes=wishes or NO_WISHES
